@@ -1,0 +1,47 @@
+use std::sync::Arc;
+
+use problem::{Problem, codes};
+use time::OffsetDateTime;
+use typed_id::{SessionId, UserId};
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    Anonymous,
+    User(Arc<User>),
+    /// Another process of ours, by its name.
+    Service(Arc<str>),
+}
+
+impl Caller {
+    /// The signed-in user.
+    pub fn user(&self) -> Result<&User, Problem> {
+        match self {
+            Self::User(user) => Ok(user),
+            _ => Err(Problem::new(&codes::UNAUTHENTICATED)),
+        }
+    }
+
+    /// Whether the caller's token carries the permission.
+    pub fn has(&self, permission: &str) -> bool {
+        matches!(self, Self::User(user) if user.has(permission))
+    }
+}
+
+/// A signed-in user, as the token tells.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub id: UserId,
+    pub session_id: SessionId,
+    pub token_id: String,
+    pub roles: Vec<String>,
+    pub permissions: Vec<String>,
+    pub issued_at: OffsetDateTime,
+    pub expires_at: OffsetDateTime,
+}
+
+impl User {
+    pub fn has(&self, permission: &str) -> bool {
+        self.permissions.iter().any(|own| own == permission)
+    }
+}

@@ -1,0 +1,50 @@
+//! What a role may allow. The names are part of the public contract.
+
+pub const USERS_READ: &str = "users:read";
+pub const USERS_WRITE: &str = "users:write";
+pub const ROLES_READ: &str = "roles:read";
+pub const ROLES_WRITE: &str = "roles:write";
+pub const AUDIT_READ: &str = "audit:read";
+/// One's own courses.
+pub const COURSES_WRITE: &str = "courses:write";
+/// Every course.
+pub const COURSES_MANAGE: &str = "courses:manage";
+pub const CATEGORIES_WRITE: &str = "categories:write";
+/// Enrolling oneself.
+pub const ENROLLMENTS_ENROLL: &str = "enrollments:enroll";
+/// Rosters of one's own courses; with `courses:manage`, of every course.
+pub const ENROLLMENTS_MANAGE: &str = "enrollments:manage";
+
+/// Every permission there is.
+pub const ALL: &[&str] = &[
+    USERS_READ,
+    USERS_WRITE,
+    ROLES_READ,
+    ROLES_WRITE,
+    AUDIT_READ,
+    COURSES_WRITE,
+    COURSES_MANAGE,
+    CATEGORIES_WRITE,
+    ENROLLMENTS_ENROLL,
+    ENROLLMENTS_MANAGE,
+];
+
+/// What the three roles of a new installation may do.
+pub fn defaults(role: &str) -> &'static [&'static str] {
+    match role {
+        "student" => &[ENROLLMENTS_ENROLL],
+        "teacher" => &[COURSES_WRITE, ENROLLMENTS_MANAGE],
+        "admin" => &[
+            USERS_READ,
+            USERS_WRITE,
+            ROLES_READ,
+            ROLES_WRITE,
+            AUDIT_READ,
+            COURSES_WRITE,
+            COURSES_MANAGE,
+            CATEGORIES_WRITE,
+            ENROLLMENTS_MANAGE,
+        ],
+        _ => &[],
+    }
+}

@@ -1,0 +1,71 @@
+//! Every Redis key of the product: `{app}:{resource}:{identifier}:{variant}` (C-CAC-03).
+
+use std::fmt;
+
+use typed_id::{CourseId, UserId};
+
+/// A key. No key is built anywhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A course with its topics and videos, as everybody sees it.
+    CourseDetail(CourseId),
+    /// Grows when any course changes: old pages are then never asked for again.
+    CourseListGeneration,
+    /// One page of the course list; the hash is of its filters and cursor.
+    CourseList {
+        generation: u64,
+        filters: String,
+    },
+    Categories,
+    /// A revoked session, for readers outside of our processes (C-AUTH-02).
+    RevokedSession(String),
+    RevokedUser(UserId),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CourseDetail(id) => write!(f, "sc:course:{id}:detail"),
+            Self::CourseListGeneration => f.write_str("sc:courses:list:generation"),
+            Self::CourseList { generation, filters } => write!(f, "sc:courses:list:{generation}:{filters}"),
+            Self::Categories => f.write_str("sc:categories:list:all"),
+            Self::RevokedSession(id) => write!(f, "session:jwt:blacklist:{id}"),
+            Self::RevokedUser(id) => write!(f, "session:user:{id}:revoked"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_these() {
+        let id = "0193b2a4-6c3e-7b1a-9f00-3f5f1f0d2a10";
+        for (key, text) in [
+            (
+                Key::CourseDetail(id.parse().unwrap()),
+                format!("sc:course:{id}:detail"),
+            ),
+            (Key::CourseListGeneration, "sc:courses:list:generation".into()),
+            (
+                Key::CourseList {
+                    generation: 7,
+                    filters: "ab12".into(),
+                },
+                "sc:courses:list:7:ab12".into(),
+            ),
+            (Key::Categories, "sc:categories:list:all".into()),
+            (
+                Key::RevokedSession(id.into()),
+                format!("session:jwt:blacklist:{id}"),
+            ),
+            (
+                Key::RevokedUser(id.parse().unwrap()),
+                format!("session:user:{id}:revoked"),
+            ),
+        ] {
+            assert_eq!(key.to_string(), text);
+        }
+    }
+}

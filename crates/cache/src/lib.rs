@@ -1,0 +1,10 @@
+//! Redis that may be away at any time, and cache-aside over it.
+
+mod aside;
+mod keys;
+mod redis;
+
+pub use aside::{Cache, CacheError, LoadFault};
+pub use fred;
+pub use keys::Key;
+pub use redis::{Redis, RedisError, RedisSettings};

@@ -1,0 +1,99 @@
+//! What every RPC says about itself; see `proto/sc/http/v1/policy.proto`.
+
+/// One RPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method {
+    /// `sc.auth.v1.AuthService`
+    pub package_service: &'static str,
+    /// The process that serves it: `auth`.
+    pub service: &'static str,
+    /// `Login`
+    pub name: &'static str,
+    /// `/sc.auth.v1.AuthService/Login`
+    pub path: &'static str,
+    pub policy: Policy,
+    /// `None` for RPCs between services.
+    pub http: Option<HttpRule>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpRule {
+    /// In upper case.
+    pub verb: &'static str,
+    /// With `{name}` for what is bound.
+    pub path: &'static str,
+    pub has_body: bool,
+    /// Names of the query parameters.
+    pub query: &'static [&'static str],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    pub auth: Auth,
+    /// What the caller's token has to carry, such as `courses:write`.
+    pub permission: Option<&'static str>,
+    pub rate_class: RateClass,
+    pub cache: Option<CachePolicy>,
+    /// HTTP status of success.
+    pub success_status: u16,
+    /// Repeating has no further effect, so that it may be retried.
+    pub idempotent: bool,
+    /// Template of the `Location` header.
+    pub location: Option<&'static str>,
+    /// The answer holds credentials.
+    pub sensitive: bool,
+    pub max_body_bytes: usize,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Auth {
+    Public,
+    Optional,
+    Required,
+    /// Another service of ours, with a service token.
+    Service,
+}
+
+/// How long an answer may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachePolicy {
+    pub ttl_seconds: u32,
+    pub per_user: bool,
+}
+
+/// The named token bucket that a call draws from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RateClass {
+    ApiRead,
+    ApiWrite,
+    Login,
+    Register,
+    PasswordReset,
+    Exam,
+    Progress,
+}
+
+impl RateClass {
+    pub const ALL: [Self; 7] = [
+        Self::ApiRead,
+        Self::ApiWrite,
+        Self::Login,
+        Self::Register,
+        Self::PasswordReset,
+        Self::Exam,
+        Self::Progress,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiRead => "api_read",
+            Self::ApiWrite => "api_write",
+            Self::Login => "login",
+            Self::Register => "register",
+            Self::PasswordReset => "password_reset",
+            Self::Exam => "exam",
+            Self::Progress => "progress",
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The three servers: those of the environment, or private ones under a folder.
+
+mod postgres;
+mod rabbitmq;
+mod redis;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::process::Known;
+
+pub use postgres::PrivatePostgres;
+pub use rabbitmq::PrivateRabbit;
+pub use redis::PrivateRedis;
+
+/// Where the servers are. The URLs are those of administrators.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Servers {
+    pub postgres: String,
+    pub redis: String,
+    pub amqp: String,
+    pub amqp_management: String,
+    /// Processes of private servers.
+    #[serde(default)]
+    pub processes: Vec<(String, Known)>,
+}
+
+const FILE: &str = "servers.json";
+
+/// The project's root: the nearest folder above with `.cargo` and `Cargo.lock`.
+pub fn root() -> Result<PathBuf> {
+    let start = env::var("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .or_else(|_| env::current_dir())?;
+    let found = start
+        .ancestors()
+        .find(|folder| folder.join("Cargo.lock").is_file());
+    found.map(Path::to_path_buf).context("not inside the project")
+}
+
+/// The servers of the environment, or of a stack that runs in this checkout.
+pub fn discover() -> Result<Servers> {
+    let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    if let (Some(postgres), Some(redis), Some(amqp)) =
+        (given("DATABASE_URL"), given("REDIS_URL"), given("AMQP_URL"))
+    {
+        let amqp_management = given("AMQP_MANAGEMENT_URL").unwrap_or_default();
+        return Ok(Servers {
+            postgres,
+            redis,
+            amqp,
+            amqp_management,
+            processes: Vec::new(),
+        });
+    }
+    match running(&root()?.join(".dev")) {
+        Some(servers) => Ok(servers),
+        None => bail!("no servers: run `make test`, or `sc-dev servers up` before"),
+    }
+}
+
+/// The servers that run under `folder`, if all of them do.
+pub fn running(folder: &Path) -> Option<Servers> {
+    let servers: Servers = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
+    servers
+        .processes
+        .iter()
+        .all(|(_, process)| process.is_alive())
+        .then_some(servers)
+}
+
+/// Starts what neither runs nor is given by the environment. The slowest begins first.
+pub fn up(folder: &Path) -> Result<Servers> {
+    if let Some(servers) = running(folder) {
+        return Ok(servers);
+    }
+    down(folder)?;
+    fs::create_dir_all(folder)?;
+    let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let mut processes = Vec::new();
+    let rabbit = match given("AMQP_URL") {
+        Some(_) => None,
+        None => Some(PrivateRabbit::begin(&folder.join("rabbitmq"))?),
+    };
+    let postgres = if let Some(url) = given("DATABASE_URL") {
+        url
+    } else {
+        let server = PrivatePostgres::start(&folder.join("postgres"))?;
+        processes.push(("postgres".to_owned(), server.process));
+        server.url()
+    };
+    let redis = if let Some(url) = given("REDIS_URL") {
+        url
+    } else {
+        let server = PrivateRedis::start(&folder.join("redis"))?;
+        processes.push(("redis".to_owned(), server.process));
+        server.url()
+    };
+    let (amqp, amqp_management) = match rabbit {
+        None => (
+            given("AMQP_URL").unwrap_or_default(),
+            given("AMQP_MANAGEMENT_URL").unwrap_or_default(),
+        ),
+        Some(server) => {
+            server.wait()?;
+            processes.push(("rabbitmq".to_owned(), server.process));
+            (server.url(), server.management_url())
+        }
+    };
+    let servers = Servers {
+        postgres,
+        redis,
+        amqp,
+        amqp_management,
+        processes,
+    };
+    fs::write(folder.join(FILE), serde_json::to_vec_pretty(&servers)?)?;
+    Ok(servers)
+}
+
+/// Stops the private servers under `folder`, also those that a killed command left behind.
+pub fn down(folder: &Path) -> Result<()> {
+    PrivateRabbit::stop_leftover(&folder.join("rabbitmq"));
+    PrivateRedis::stop_leftover(&folder.join("redis"));
+    PrivatePostgres::stop_leftover(&folder.join("postgres"));
+    let _ = fs::remove_file(folder.join(FILE));
+    Ok(())
+}
+
+/// A server's own record: which process and port it has.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub process: Known,
+    pub port: u16,
+}
+
+impl Record {
+    pub fn read(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join("process.json")).ok()?).ok()
+    }
+
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        Ok(fs::write(folder.join("process.json"), serde_json::to_vec(self)?)?)
+    }
+}

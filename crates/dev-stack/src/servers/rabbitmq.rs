@@ -1,0 +1,123 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::Signal;
+
+use super::Record;
+use crate::process::{Known, start_detached, tail};
+use crate::{http, ports, wait_until};
+
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// A RabbitMQ node of our own, with management.
+#[derive(Debug, Clone)]
+pub struct PrivateRabbit {
+    pub process: Known,
+    folder: PathBuf,
+    port: u16,
+    management_port: u16,
+}
+
+impl PrivateRabbit {
+    /// Starts it and waits.
+    pub fn start(folder: &Path) -> Result<Self> {
+        let server = Self::begin(folder)?;
+        server.wait()?;
+        Ok(server)
+    }
+
+    /// Starts it without waiting: it takes some seconds.
+    pub fn begin(folder: &Path) -> Result<Self> {
+        Self::stop_leftover(folder);
+        ensure!(Path::new(SERVER).exists(), "RabbitMQ is not installed");
+        let home = folder.join("home");
+        fs::create_dir_all(&home)?;
+        let cookie = home.join(".erlang.cookie");
+        if !cookie.exists() {
+            fs::write(&cookie, "private-to-this-folder")?;
+            fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
+        }
+        let port = ports::free(Record::read(folder).map(|record| record.port))?;
+        let (management_port, dist_port, epmd_port) =
+            (ports::free(None)?, ports::free(None)?, ports::free(None)?);
+        let file = |name: &str, content: &str| fs::write(folder.join(name), content);
+        file("enabled_plugins", "[rabbitmq_management].\n")?;
+        file("env.conf", "")?;
+        file(
+            "rabbitmq.conf",
+            &format!(
+                "listeners.tcp.default = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\n\
+                 management.tcp.port = {management_port}\ndisk_free_limit.absolute = 64MB\nlog.console.level = warning\n"
+            ),
+        )?;
+        let mut command = Command::new(SERVER);
+        command
+            .env("HOME", &home)
+            // The port is in the name: two nodes of one name on a machine would meet at epmd.
+            .env("RABBITMQ_NODENAME", format!("sc{port}@localhost"))
+            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODE_PORT", port.to_string())
+            .env("RABBITMQ_DIST_PORT", dist_port.to_string())
+            .env("RABBITMQ_MNESIA_BASE", folder.join("data"))
+            .env("RABBITMQ_LOG_BASE", folder.join("logs"))
+            .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
+            .env("RABBITMQ_CONF_ENV_FILE", folder.join("env.conf"))
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none")
+            .env("ERL_EPMD_PORT", epmd_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1");
+        let child = start_detached(&mut command, &folder.join("log"))?;
+        let process = Known::of(child.id())?;
+        Record { process, port }.write(folder)?;
+        Ok(Self {
+            process,
+            folder: folder.to_owned(),
+            port,
+            management_port,
+        })
+    }
+
+    /// Waits until the node says itself that its listener is up.
+    pub fn wait(&self) -> Result<()> {
+        let address = format!("127.0.0.1:{}", self.management_port);
+        let path = format!("/api/health/checks/port-listener/{}", self.port);
+        let basic = STANDARD.encode("guest:guest");
+        wait_until("RabbitMQ answers", Duration::from_mins(1), || {
+            http::status(&address, &path, Some(&basic)) == Some(200)
+        })
+        .with_context(|| tail(&self.folder.join("log")))
+    }
+
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}", self.port)
+    }
+
+    pub fn management_url(&self) -> String {
+        format!("http://guest:guest@127.0.0.1:{}", self.management_port)
+    }
+
+    pub fn stop(&self) {
+        stop(self.process);
+    }
+
+    pub(super) fn stop_leftover(folder: &Path) {
+        if let Some(record) = Record::read(folder) {
+            stop(record.process);
+        }
+    }
+}
+
+/// The script hands SIGTERM on to the node, which closes its queues. What is left of the group goes with it.
+fn stop(process: Known) {
+    if !process.is_alive() {
+        return;
+    }
+    process.stop(Signal::SIGTERM, Duration::from_secs(30));
+    let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(process.pid), Signal::SIGKILL);
+}

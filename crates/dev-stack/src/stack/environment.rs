@@ -1,0 +1,143 @@
+//! What each process is told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{PROCESSES, SERVICES};
+use crate::ports;
+use crate::process::Known;
+use crate::secrets::Secrets;
+use crate::servers::Servers;
+use crate::status::{Service, Status};
+
+const GATEWAY_PORT: u16 = 8080;
+
+/// Ports of all processes.
+pub struct Addresses {
+    grpc: BTreeMap<&'static str, u16>,
+    admin: BTreeMap<&'static str, u16>,
+    http: u16,
+}
+
+impl Addresses {
+    pub fn choose() -> Result<Self> {
+        let http = match (GATEWAY_PORT..GATEWAY_PORT + 100).find(|port| ports::is_free(*port)) {
+            Some(port) => port,
+            None => ports::free(None)?,
+        };
+        let choose =
+            |names: &[&'static str]| names.iter().map(|name| Ok((*name, ports::free(None)?))).collect();
+        let grpc: Result<BTreeMap<_, _>> = choose(SERVICES);
+        let admin: Result<BTreeMap<_, _>> = choose(PROCESSES);
+        Ok(Self {
+            grpc: grpc?,
+            admin: admin?,
+            http,
+        })
+    }
+
+    pub fn admin(&self, name: &str) -> String {
+        format!("127.0.0.1:{}", self.admin.get(name).copied().unwrap_or_default())
+    }
+
+    fn grpc(&self, name: &str) -> Option<String> {
+        self.grpc.get(name).map(|port| format!("127.0.0.1:{port}"))
+    }
+
+    pub fn gateway_address(&self) -> String {
+        format!("127.0.0.1:{}", self.http)
+    }
+
+    fn gateway(&self) -> String {
+        format!("http://{}", self.gateway_address())
+    }
+
+    pub fn status(&self, servers: &Servers, supervisor: Known) -> Status {
+        let services = PROCESSES.iter().map(|name| {
+            let grpc = self
+                .grpc(name)
+                .map(|address| format!("http://{address}"))
+                .unwrap_or_default();
+            let admin = format!("http://{}", self.admin(name));
+            (
+                (*name).to_owned(),
+                Service {
+                    grpc,
+                    admin,
+                    pid: 0,
+                    process: None,
+                },
+            )
+        });
+        Status {
+            gateway: self.gateway(),
+            services: services.collect(),
+            postgres: servers.postgres.clone(),
+            redis: servers.redis.clone(),
+            amqp: servers.amqp.clone(),
+            amqp_management: servers.amqp_management.clone(),
+            supervisor,
+        }
+    }
+}
+
+/// The environment of one process. What the caller has set wins.
+pub fn environment(
+    name: &str,
+    folder: &Path,
+    servers: &Servers,
+    database: &url::Url,
+    secrets: &Secrets,
+    addresses: &Addresses,
+) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    let mut put = |key: &str, value: String| all.push((key.to_owned(), value));
+    put("SC_ENV", "development".into());
+    put("SC_ADMIN__LISTEN", addresses.admin(name));
+    put("SC_REDIS__URL", servers.redis.clone());
+    put("SC_AMQP__URL", servers.amqp.clone());
+    put("SC_PUBLIC_URL", addresses.gateway());
+    put("SC_PAGE_TOKEN_KEY", secrets.get("page_token_key").to_owned());
+    put(
+        "SC_SERVICE_SECRET",
+        secrets.get(&format!("{name}_secret")).to_owned(),
+    );
+    put("SC_LOG__FORMAT", "json".into());
+    for service in SERVICES {
+        let url = addresses
+            .grpc(service)
+            .map(|address| format!("http://{address}"))
+            .unwrap_or_default();
+        put(&format!("SC_SERVICES__{}", service.to_uppercase()), url);
+    }
+    if let Some(listen) = addresses.grpc(name) {
+        put("SC_GRPC__LISTEN", listen);
+        let mut url = database.clone();
+        // Setting a user or a password fails only for URLs without a host.
+        let _ = url.set_username(&format!("sc_{name}"));
+        let _ = url.set_password(Some(secrets.get(&format!("{name}_password"))));
+        put("SC_DATABASE__URL", url.to_string());
+    }
+    match name {
+        "gateway" => put("SC_HTTP__LISTEN", addresses.gateway_address()),
+        "auth" => {
+            put(
+                "SC_KEYS__ENCRYPTION_KEY",
+                secrets.get("encryption_key").to_owned(),
+            );
+            for process in PROCESSES.iter().filter(|process| **process != "auth") {
+                let secret = secrets.get(&format!("{process}_secret")).to_owned();
+                put(&format!("SC_SERVICE_SECRETS__{}", process.to_uppercase()), secret);
+            }
+        }
+        "notification" => {
+            put("SC_MAIL__TRANSPORT", "file".into());
+            put("SC_MAIL__DIRECTORY", folder.join("mail").display().to_string());
+        }
+        _ => {}
+    }
+    all.retain(|(key, _)| std::env::var_os(key).is_none());
+    all
+}

@@ -1,0 +1,249 @@
+//! One message: its effect and the record of it in one transaction, then the acknowledgement.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lapin::message::Delivery as Message;
+use lapin::options::{BasicAckOptions, BasicRejectOptions};
+use postgres::{Database, WriteTx};
+use request_context::RequestContext;
+use sqlx::AssertSqlSafe;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+use typed_id::EventId;
+
+use crate::envelope::Envelope;
+use crate::subscription::{Handler, HandlerError, Subscription};
+
+pub struct Handling {
+    pub db: Database,
+    /// Of the queue, and of this consumer in the inbox.
+    pub name: String,
+    pub subscription: Subscription,
+}
+
+enum Outcome {
+    Done,
+    Duplicate,
+}
+
+impl Handling {
+    pub async fn handle(
+        self: &Arc<Self>,
+        message: Message,
+        retries: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
+        let Some(envelope) = Envelope::read(&message.properties) else {
+            tracing::error!(
+                queue = self.name,
+                "a message is no event of ours; it goes to the dead-letter queue"
+            );
+            self.count("unknown", "dead");
+            return reject(&message, false).await;
+        };
+        let Some(handler) = self.subscription.handlers.get(envelope.event_type.as_str()) else {
+            tracing::debug!(
+                queue = self.name,
+                event_type = envelope.event_type,
+                "nobody handles this event"
+            );
+            return ack(&message).await;
+        };
+        let span = tracing::info_span!(
+            "consume", otel.kind = "consumer", otel.name = format!("{} process", self.name),
+            messaging.system = "rabbitmq", messaging.destination.name = self.name,
+            event_type = envelope.event_type, event_id = %envelope.id,
+            request_id = envelope.request_id.as_deref(),
+        );
+        let context =
+            RequestContext::for_event(envelope.request_id.as_deref(), envelope.traceparent.as_deref());
+        context.adopt(&span);
+        let payload: Arc<[u8]> = message.data.as_slice().into();
+        let work = self.work(message, envelope, handler.clone(), payload, retries, shutdown);
+        request_context::scope(context, work.instrument(span)).await;
+    }
+
+    async fn work(
+        self: &Arc<Self>,
+        message: Message,
+        envelope: Envelope,
+        handler: Handler,
+        payload: Arc<[u8]>,
+        retries: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
+        let started = Instant::now();
+        let (id, event_type) = (envelope.id, envelope.event_type.clone());
+        let outcome = loop {
+            match self
+                .process(envelope.clone(), handler.clone(), payload.clone())
+                .await
+            {
+                // While the database is away the message waits, and nothing is counted.
+                Err(HandlerError::Transient(fault)) if !self.db.ping().await => {
+                    tracing::warn!(
+                        error = fault.as_ref() as &dyn std::error::Error,
+                        "the database is away; waiting"
+                    );
+                    if !self.database_is_back(shutdown).await {
+                        return;
+                    }
+                }
+                outcome => break outcome,
+            }
+        };
+        metrics::histogram!("consumer_seconds", "consumer" => self.name.clone()).record(started.elapsed());
+        match outcome {
+            Ok(Outcome::Done) => {
+                self.count(&event_type, "done");
+                ack(&message).await;
+            }
+            Ok(Outcome::Duplicate) => {
+                self.count(&event_type, "duplicate");
+                ack(&message).await;
+            }
+            Err(HandlerError::Poison(fault)) => {
+                self.bury(&message, id, &event_type, fault.as_ref()).await;
+            }
+            Err(HandlerError::Transient(fault)) => {
+                let attempts = self.record_failure(id, &fault.to_string(), false).await.ok();
+                if attempts.is_some_and(|attempts| attempts >= self.subscription.attempts) {
+                    return self.bury(&message, id, &event_type, fault.as_ref()).await;
+                }
+                let attempt = attempts.unwrap_or(1);
+                tracing::warn!(
+                    attempt,
+                    error = fault.as_ref() as &dyn std::error::Error,
+                    "an event will be tried again"
+                );
+                self.count(&event_type, "retried");
+                // Beside the lane, so that the pause holds up nobody else.
+                let shutdown = shutdown.clone();
+                retries.spawn(async move {
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        () = tokio::time::sleep(pause_after(attempt)) => {}
+                    }
+                    reject(&message, true).await;
+                });
+            }
+        }
+    }
+
+    /// The inbox row and the effect, in one transaction.
+    async fn process(
+        self: &Arc<Self>,
+        envelope: Envelope,
+        handler: Handler,
+        payload: Arc<[u8]>,
+    ) -> Result<Outcome, HandlerError> {
+        let consumer = self.name.clone();
+        self.db
+            .write(move |mut tx| async move {
+                if !enter(&mut tx, &consumer, envelope.id).await? {
+                    return Ok(tx.rollback(Outcome::Duplicate).await?);
+                }
+                handler(&mut tx, envelope, payload).await?;
+                Ok::<_, HandlerError>(tx.commit(Outcome::Done).await?)
+            })
+            .await
+    }
+
+    async fn bury(
+        &self,
+        message: &Message,
+        id: EventId,
+        event_type: &str,
+        fault: &(dyn std::error::Error + Send + Sync + 'static),
+    ) {
+        tracing::error!(
+            error = fault as &dyn std::error::Error,
+            "an event goes to the dead-letter queue"
+        );
+        self.count(event_type, "dead");
+        if let Err(fault) = self.record_failure(id, &fault.to_string(), true).await {
+            tracing::warn!(error = &fault as &dyn std::error::Error, "why is not on record");
+        }
+        reject(message, false).await;
+    }
+
+    /// Counts a failed attempt and gives the count.
+    async fn record_failure(&self, id: EventId, said: &str, dead: bool) -> Result<i32, sqlx::Error> {
+        let statement = format!(
+            "INSERT INTO {0}.inbox_failures AS f (consumer, event_id, attempts, last_error, dead)
+             VALUES ($1, $2, 1, $3, $4)
+             ON CONFLICT (consumer, event_id) DO UPDATE
+             SET attempts = f.attempts + CASE WHEN $4 THEN 0 ELSE 1 END, last_error = $3, dead = $4,
+                 failed_at = clock_timestamp()
+             RETURNING attempts",
+            self.db.schema()
+        );
+        sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(&self.name)
+            .bind(id)
+            .bind(said)
+            .bind(dead)
+            .fetch_one(self.db.primary())
+            .await
+    }
+
+    /// Waits for the database; false when the process stops first.
+    async fn database_is_back(&self, shutdown: &CancellationToken) -> bool {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return false,
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            }
+            if self.db.ping().await {
+                return true;
+            }
+        }
+    }
+
+    fn count(&self, event_type: &str, outcome: &'static str) {
+        let (consumer, event_type) = (self.name.clone(), event_type.to_owned());
+        metrics::counter!("consumer_events_total", "consumer" => consumer, "type" => event_type, "outcome" => outcome)
+            .increment(1);
+    }
+}
+
+/// Records that the event is being handled; false when it was before.
+async fn enter(tx: &mut WriteTx, consumer: &str, id: EventId) -> Result<bool, sqlx::Error> {
+    let statement = format!(
+        "INSERT INTO {}.inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        tx.schema()
+    );
+    let done = sqlx::query(AssertSqlSafe(statement))
+        .bind(consumer)
+        .bind(id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// 200 ms, doubling, at most 5 s.
+fn pause_after(attempt: i32) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(1))
+        .unwrap_or_default()
+        .min(5);
+    (Duration::from_millis(200) * 2_u32.pow(doublings)).min(Duration::from_secs(5))
+}
+
+/// A failed acknowledgement means a broken channel; the broker delivers again and the inbox knows the event.
+async fn ack(message: &Message) {
+    if let Err(fault) = message.acker.ack(BasicAckOptions::default()).await {
+        tracing::debug!(
+            error = &fault as &dyn std::error::Error,
+            "an acknowledgement was lost"
+        );
+    }
+}
+
+/// Rejects, as from RabbitMQ 4.3 on `nack` is not counted.
+async fn reject(message: &Message, requeue: bool) {
+    if let Err(fault) = message.acker.reject(BasicRejectOptions { requeue }).await {
+        tracing::debug!(error = &fault as &dyn std::error::Error, "a rejection was lost");
+    }
+}

@@ -1,0 +1,141 @@
+//! What a consumer does with which event.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use contracts::Event;
+use futures::future::BoxFuture;
+use postgres::{WriteError, WriteTx};
+use time::OffsetDateTime;
+use typed_id::EventId;
+
+use crate::envelope::Envelope;
+use crate::topology::{QUEUES, Queue};
+
+/// An event as its handler gets it.
+#[derive(Debug, Clone)]
+pub struct Delivery<E> {
+    pub id: EventId,
+    pub event: E,
+    /// The aggregate's id.
+    pub subject: String,
+    pub occurred_at: OffsetDateTime,
+}
+
+/// Why an event was not handled.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// Trying again may help; after the last attempt the event goes to the dead-letter queue.
+    #[error("{0}")]
+    Transient(Box<dyn StdError + Send + Sync>),
+    /// Trying again cannot help.
+    #[error("{0}")]
+    Poison(Box<dyn StdError + Send + Sync>),
+}
+
+impl From<sqlx::Error> for HandlerError {
+    fn from(fault: sqlx::Error) -> Self {
+        Self::Transient(Box::new(fault))
+    }
+}
+
+impl From<WriteError> for HandlerError {
+    fn from(fault: WriteError) -> Self {
+        Self::Transient(Box::new(fault))
+    }
+}
+
+pub(crate) type Handler = Arc<
+    dyn for<'a> Fn(&'a mut WriteTx, Envelope, Arc<[u8]>) -> BoxFuture<'a, Result<(), HandlerError>>
+        + Send
+        + Sync,
+>;
+
+/// A durable queue and what is done with its events.
+pub struct Subscription {
+    pub(crate) queue: &'static Queue,
+    pub(crate) handlers: HashMap<&'static str, Handler>,
+    pub(crate) attempts: i32,
+}
+
+const DEFAULT_ATTEMPTS: i32 = 10;
+
+impl Subscription {
+    /// The subscription of a queue in [`QUEUES`].
+    ///
+    /// # Panics
+    /// When there is no such queue: a fault in the program, seen at its first start.
+    #[expect(
+        clippy::panic,
+        reason = "a queue that the topology does not know is a fault in the program"
+    )]
+    pub fn new(service: &str, topic: &str) -> Self {
+        let found = QUEUES
+            .iter()
+            .find(|queue| queue.service == service && queue.topic == topic);
+        let Some(queue) = found else {
+            panic!("{service}.{topic} is not in the topology")
+        };
+        Self {
+            queue,
+            handlers: HashMap::new(),
+            attempts: DEFAULT_ATTEMPTS,
+        }
+    }
+
+    /// Handles events of type `E`: in one transaction with the record that it was done.
+    #[must_use]
+    pub fn on<E, F>(mut self, handler: F) -> Self
+    where
+        E: Event,
+        F: for<'a> Fn(&'a mut WriteTx, Delivery<E>) -> BoxFuture<'a, Result<(), HandlerError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let handler = Arc::new(handler);
+        let erased: Handler = Arc::new(move |tx, envelope, payload| {
+            let handler = Arc::clone(&handler);
+            Box::pin(async move {
+                let event: E = serde_json::from_slice(&payload)
+                    .map_err(|fault| HandlerError::Poison(Box::new(fault)))?;
+                let Envelope {
+                    id,
+                    subject,
+                    occurred_at,
+                    ..
+                } = envelope;
+                handler(
+                    tx,
+                    Delivery {
+                        id,
+                        event,
+                        subject,
+                        occurred_at,
+                    },
+                )
+                .await
+            })
+        });
+        self.handlers.insert(E::TYPE, erased);
+        self
+    }
+
+    /// How often a failing event is tried before it goes to the dead-letter queue; 10 unless set.
+    #[must_use]
+    pub fn attempts(mut self, attempts: i32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Event types of the queue that have no handler, which would be a fault in the program.
+    pub fn unhandled(&self) -> Vec<&'static str> {
+        self.queue
+            .types
+            .iter()
+            .copied()
+            .filter(|event_type| !self.handlers.contains_key(event_type))
+            .collect()
+    }
+}

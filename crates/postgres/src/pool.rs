@@ -1,0 +1,158 @@
+//! The pools of a service: one to the primary, one to each replica.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clock::Clock;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::Notify;
+
+/// How to reach the database.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    pub url: SecretString,
+    /// Read-only copies, for reads that may be a little behind.
+    #[serde(default)]
+    pub replica_urls: Vec<SecretString>,
+    #[serde(default = "default_max_connections")]
+    pub max_connections: u32,
+    #[serde(default)]
+    pub min_connections: u32,
+    #[serde(default = "default_acquire_timeout")]
+    pub acquire_timeout_seconds: u64,
+    /// Prepared statements kept for each connection; 0 behind a transaction-pooling proxy.
+    #[serde(default = "default_statement_cache")]
+    pub statement_cache: usize,
+}
+
+fn default_max_connections() -> u32 {
+    10
+}
+
+fn default_acquire_timeout() -> u64 {
+    3
+}
+
+fn default_statement_cache() -> usize {
+    200
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the database's URL cannot be read")]
+pub struct ConnectError(#[source] sqlx::Error);
+
+/// A service's access to its own schema.
+#[derive(Debug, Clone)]
+pub struct Database {
+    primary: PgPool,
+    replicas: Arc<[PgPool]>,
+    next_replica: Arc<AtomicUsize>,
+    schema: &'static str,
+    clock: Clock,
+    relay: Arc<Notify>,
+}
+
+impl Database {
+    /// Makes the pools. Connections are opened when they are needed: a database that is away does not stop the start.
+    pub fn connect(
+        settings: &DatabaseSettings,
+        schema: &'static str,
+        clock: Clock,
+    ) -> Result<Self, ConnectError> {
+        let primary = pool(settings, &settings.url, schema)?;
+        let replicas = settings
+            .replica_urls
+            .iter()
+            .map(|url| pool(settings, url, schema));
+        Ok(Self {
+            primary,
+            replicas: replicas.collect::<Result<_, _>>()?,
+            next_replica: Arc::default(),
+            schema,
+            clock,
+            relay: Arc::default(),
+        })
+    }
+
+    pub fn schema(&self) -> &'static str {
+        self.schema
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// For everything that decides something: reads before a write, grades, attempts, and what a caller has just written.
+    pub fn primary(&self) -> &PgPool {
+        &self.primary
+    }
+
+    /// For reads that may be a little behind; the primary where there is no replica.
+    pub fn replica(&self) -> &PgPool {
+        if self.replicas.is_empty() {
+            return &self.primary;
+        }
+        let turn = self.next_replica.fetch_add(1, Ordering::Relaxed);
+        &self.replicas[turn % self.replicas.len()]
+    }
+
+    /// Wakes the relay of this process's outbox after a commit that added events. PostgreSQL's NOTIFY would do so too, but takes a
+    /// lock over all commits of the cluster (docs/adr/0007).
+    pub fn relay_wakes(&self) -> &Arc<Notify> {
+        &self.relay
+    }
+
+    /// Whether the primary answers.
+    pub async fn ping(&self) -> bool {
+        sqlx::query("SELECT 1").execute(&self.primary).await.is_ok()
+    }
+
+    /// Writes the state of the pools to the metrics.
+    pub fn record_metrics(&self) {
+        let replicas = self.replicas.iter().map(|pool| ("replica", pool));
+        for (name, pool) in std::iter::once(("primary", &self.primary)).chain(replicas) {
+            let (all, idle) = (f64::from(pool.size()), pool.num_idle() as f64);
+            metrics::gauge!("db_pool_connections", "pool" => name, "state" => "idle").set(idle);
+            metrics::gauge!("db_pool_connections", "pool" => name, "state" => "used").set(all - idle);
+            let max = f64::from(pool.options().get_max_connections());
+            metrics::gauge!("db_pool_connections", "pool" => name, "state" => "max").set(max);
+        }
+    }
+
+    /// Gives the connections back to the server.
+    pub async fn close(&self) {
+        self.primary.close().await;
+        for replica in self.replicas.iter() {
+            replica.close().await;
+        }
+    }
+}
+
+fn pool(settings: &DatabaseSettings, url: &SecretString, schema: &str) -> Result<PgPool, ConnectError> {
+    let mut options = PgConnectOptions::from_str(url.expose_secret())
+        .map_err(ConnectError)?
+        .application_name(&format!("sc-{schema}"))
+        .statement_cache_capacity(settings.statement_cache);
+    if settings.statement_cache > 0 {
+        // A transaction-pooling proxy refuses start-up options; there they are the role's settings.
+        options = options.options([
+            ("search_path", format!("{schema},extensions,public").as_str()),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "10s"),
+        ]);
+    }
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .min_connections(settings.min_connections)
+        .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
+        .max_lifetime(Duration::from_mins(30))
+        .idle_timeout(Duration::from_mins(5));
+    Ok(pool.connect_lazy_with(options))
+}

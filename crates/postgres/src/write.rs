@@ -1,0 +1,153 @@
+//! Write transactions (docs/adr/0003).
+//!
+//! They run in a task of their own, so that a client that hangs up cannot cancel them half-way, and a connection goes back to
+//! the pool only with its transaction ended: `sqlx::Pool::begin` can promise neither in 0.9.0.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use clock::Clock;
+use problem::{Problem, codes};
+use sqlx::pool::PoolConnection;
+use sqlx::{Executor, PgConnection, Postgres};
+use tokio::sync::Notify;
+
+use crate::{Database, problem_of};
+
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("the database refused")]
+    Database(#[from] sqlx::Error),
+    #[error("the transaction's task died")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl From<WriteError> for Problem {
+    fn from(fault: WriteError) -> Self {
+        match fault {
+            WriteError::Database(fault) => problem_of(fault),
+            WriteError::Interrupted(fault) => Self::new(&codes::INTERNAL).with_source(fault),
+        }
+    }
+}
+
+/// The outcome of a transaction that was ended on purpose. Only [`WriteTx::commit`] and [`WriteTx::rollback`] make one.
+#[derive(Debug)]
+pub struct Finished<T>(T);
+
+/// An open write transaction; derefs to its connection. Dropping it rolls back.
+#[derive(Debug)]
+pub struct WriteTx {
+    connection: Option<PoolConnection<Postgres>>,
+    schema: &'static str,
+    clock: Clock,
+    relay: Arc<Notify>,
+    wake_relay: bool,
+}
+
+impl Database {
+    /// Runs `work` in a write transaction. It goes on when the caller is dropped; `Ok` comes only after the commit.
+    pub async fn write<T, E, F, Fut>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(WriteTx) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Finished<T>, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<WriteError> + Send + 'static,
+    {
+        let database = self.clone();
+        let task = request_context::spawn(async move {
+            let tx = WriteTx::begin(&database).await?;
+            work(tx).await
+        });
+        match task.await {
+            Ok(outcome) => outcome.map(|Finished(value)| value),
+            Err(fault) => Err(WriteError::Interrupted(fault).into()),
+        }
+    }
+}
+
+impl WriteTx {
+    async fn begin(database: &Database) -> Result<Self, WriteError> {
+        let connection = database.primary().acquire().await?;
+        let mut tx = Self {
+            connection: Some(connection),
+            schema: database.schema(),
+            clock: database.clock().clone(),
+            relay: Arc::clone(database.relay_wakes()),
+            wake_relay: false,
+        };
+        tx.execute(sqlx::raw_sql("BEGIN")).await?;
+        Ok(tx)
+    }
+
+    /// The schema of the service that writes.
+    pub fn schema(&self) -> &'static str {
+        self.schema
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Events were added: the relay is woken after the commit.
+    pub fn wake_relay_on_commit(&mut self) {
+        self.wake_relay = true;
+    }
+
+    /// Makes the changes durable.
+    pub async fn commit<T>(mut self, value: T) -> Result<Finished<T>, WriteError> {
+        // PostgreSQL answers COMMIT of a failed transaction with a silent rollback. The SELECT fails there, so that an error which
+        // somebody swallowed cannot become an acknowledged write.
+        self.execute(sqlx::raw_sql("SELECT 1; COMMIT")).await?;
+        self.connection = None;
+        if self.wake_relay {
+            self.relay.notify_one();
+        }
+        Ok(Finished(value))
+    }
+
+    /// Undoes the changes on purpose.
+    pub async fn rollback<T>(mut self, value: T) -> Result<Finished<T>, WriteError> {
+        self.execute(sqlx::raw_sql("ROLLBACK")).await?;
+        self.connection = None;
+        Ok(Finished(value))
+    }
+}
+
+impl Drop for WriteTx {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    if connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
+                        connection.close_on_drop();
+                    }
+                });
+            }
+            Err(_) => connection.close_on_drop(),
+        }
+    }
+}
+
+impl Deref for WriteTx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        match &self.connection {
+            Some(connection) => connection,
+            None => unreachable!("a transaction has its connection until it is consumed"),
+        }
+    }
+}
+
+impl DerefMut for WriteTx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match &mut self.connection {
+            Some(connection) => connection,
+            None => unreachable!("a transaction has its connection until it is consumed"),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Every code that a client may meet, with its kind and its text in both languages. A code never changes its meaning.
+
+use crate::{Kind, Language};
+
+/// A stable error code: the `code` member of problem+json and the `reason` of gRPC's `ErrorInfo`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub en: &'static str,
+    pub tr: &'static str,
+}
+
+impl Code {
+    pub fn text(&self, language: Language) -> &'static str {
+        match language {
+            Language::En => self.en,
+            Language::Tr => self.tr,
+        }
+    }
+}
+
+/// The code of that name.
+pub fn by_name(name: &str) -> Option<&'static Code> {
+    ALL.iter().copied().find(|code| code.name == name)
+}
+
+macro_rules! codes {
+    ($($ident:ident = $name:literal, $kind:ident, $en:literal, $tr:literal;)+) => {
+        $(#[doc = $en] pub static $ident: Code = Code { name: $name, kind: Kind::$kind, en: $en, tr: $tr };)+
+        /// All codes, in the order of this file.
+        pub static ALL: &[&Code] = &[$(&$ident),+];
+    };
+}
+
+codes! {
+    // Reading the request
+    MALFORMED_JSON = "malformed_json", Malformed, "The body is not valid JSON for this request.", "İstek gövdesi bu istek için geçerli JSON değil.";
+    MALFORMED_REQUEST = "malformed_request", Malformed, "The request could not be read.", "İstek okunamadı.";
+    UNKNOWN_PARAMETER = "unknown_parameter", Malformed, "The request has a query parameter that this route does not know.", "İstekte bu adresin bilmediği bir sorgu parametresi var.";
+    INVALID_PAGE_TOKEN = "invalid_page_token", Malformed, "The page token is not one of ours.", "Sayfa anahtarı geçersiz.";
+    VALIDATION_FAILED = "validation_failed", Invalid, "A field of the request is not valid.", "İstekteki bir alan geçerli değil.";
+    PAYLOAD_TOO_LARGE = "payload_too_large", TooLarge, "The body is larger than this route accepts.", "İstek gövdesi izin verilenden büyük.";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UnsupportedMediaType, "The body has to be application/json in UTF-8.", "İstek gövdesi UTF-8 kodlu application/json olmalı.";
+    ROUTE_NOT_FOUND = "route_not_found", NotFound, "There is nothing at this address.", "Bu adreste bir şey yok.";
+    METHOD_NOT_ALLOWED = "method_not_allowed", MethodNotAllowed, "This address does not know that method.", "Bu adres bu yöntemi desteklemiyor.";
+    NOT_FOUND = "not_found", NotFound, "It does not exist, or you may not see it.", "Kayıt yok ya da görme yetkiniz yok.";
+    // Idempotency-Key
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", Invalid, "This Idempotency-Key was used with another request.", "Bu Idempotency-Key başka bir istekle kullanılmış.";
+    IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use", Conflict, "The first request with this Idempotency-Key is still running.", "Bu Idempotency-Key ile gönderilen ilk istek sürüyor.";
+    // Who and what
+    UNAUTHENTICATED = "unauthenticated", Unauthenticated, "A valid access token is needed.", "Geçerli bir erişim anahtarı gerekli.";
+    INVALID_TOKEN = "invalid_token", Unauthenticated, "The access token is not valid, has expired or was revoked.", "Erişim anahtarı geçersiz, süresi dolmuş ya da iptal edilmiş.";
+    PERMISSION_DENIED = "permission_denied", Forbidden, "You may not do this.", "Bu işlem için yetkiniz yok.";
+    // Load and faults
+    RATE_LIMITED = "rate_limited", RateLimited, "Too many requests; try again after Retry-After seconds.", "Çok fazla istek; Retry-After saniye sonra yeniden deneyin.";
+    OVERLOADED = "overloaded", Unavailable, "The service is busy; try again shortly.", "Hizmet yoğun; kısa süre sonra yeniden deneyin.";
+    UNAVAILABLE = "unavailable", Unavailable, "A part that this request needs is not available; try again shortly.", "Bu istek için gereken bir bölüm şu an kullanılamıyor; kısa süre sonra yeniden deneyin.";
+    TIMEOUT = "timeout", Timeout, "The request took too long.", "İstek çok uzun sürdü.";
+    INTERNAL = "internal", Internal, "Something went wrong on our side.", "Bizim tarafımızda bir hata oluştu.";
+    CONFLICT = "conflict", Conflict, "The state of the resource does not allow this.", "Kaydın durumu buna izin vermiyor.";
+    // auth
+    INVALID_CREDENTIALS = "invalid_credentials", Unauthenticated, "E-mail address or password is wrong.", "E-posta adresi ya da parola yanlış.";
+    INVALID_REFRESH_TOKEN = "invalid_refresh_token", Unauthenticated, "The refresh token is not valid, has expired or was revoked.", "Yenileme anahtarı geçersiz, süresi dolmuş ya da iptal edilmiş.";
+    INVALID_ONE_TIME_TOKEN = "invalid_one_time_token", Invalid, "The link is not valid, was used or has expired.", "Bağlantı geçersiz, kullanılmış ya da süresi dolmuş.";
+    EMAIL_TAKEN = "email_taken", Conflict, "An account with this address exists.", "Bu adresle bir hesap var.";
+    UNKNOWN_ROLE = "unknown_role", Invalid, "There is no such role.", "Böyle bir rol yok.";
+    UNKNOWN_PERMISSION = "unknown_permission", Invalid, "There is no such permission.", "Böyle bir yetki yok.";
+    LAST_ADMIN = "last_admin", Conflict, "The last active admin has to stay one.", "Son etkin yönetici yönetici kalmalı.";
+    // catalog
+    CATEGORY_IN_USE = "category_in_use", Conflict, "Courses use this category.", "Bu kategoriyi kullanan dersler var.";
+    CATEGORY_EXISTS = "category_exists", Conflict, "A category with this name exists.", "Bu adla bir kategori var.";
+    UNKNOWN_CATEGORY = "unknown_category", Invalid, "There is no such category.", "Böyle bir kategori yok.";
+    UNKNOWN_TOPIC = "unknown_topic", Invalid, "There is no such topic in this course.", "Bu derste böyle bir konu yok.";
+    UNKNOWN_TEACHER = "unknown_teacher", Invalid, "There is no such teacher.", "Böyle bir öğretmen yok.";
+    UNKNOWN_PREREQUISITE = "unknown_prerequisite", Invalid, "A prerequisite does not exist or leads back to the course.", "Bir ön koşul yok ya da derse geri dönüyor.";
+    VIDEO_EXISTS = "video_exists", Conflict, "The course has this YouTube video already.", "Bu YouTube videosu derste zaten var.";
+    COURSE_ARCHIVED = "course_archived", Conflict, "The course is archived.", "Ders arşivlenmiş.";
+    // enrollment
+    EMAIL_NOT_VERIFIED = "email_not_verified", Forbidden, "Verify your e-mail address first.", "Önce e-posta adresinizi doğrulayın.";
+    COURSE_FULL = "course_full", Conflict, "All seats of the course are taken.", "Dersin kontenjanı dolu.";
+    PREREQUISITE_MISSING = "prerequisite_missing", Conflict, "A course that has to be completed first is missing.", "Önce tamamlanması gereken bir ders eksik.";
+    ILLEGAL_TRANSITION = "illegal_transition", Conflict, "The enrolment cannot move to that state.", "Kayıt bu duruma geçemez.";
+    ENROLLMENT_SUSPENDED = "enrollment_suspended", Conflict, "The enrolment is suspended.", "Kayıt askıya alınmış.";
+    NOT_ENROLLED = "not_enrolled", Forbidden, "You are not enrolled in this course.", "Bu derse kayıtlı değilsiniz.";
+    UNKNOWN_USER = "unknown_user", Invalid, "There is no such user.", "Böyle bir kullanıcı yok.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_snake_case() {
+        let mut names: Vec<_> = ALL.iter().map(|code| code.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(
+            names
+                .iter()
+                .all(|n| n.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        );
+    }
+
+    #[test]
+    fn every_code_is_found_by_its_name() {
+        for code in ALL {
+            assert_eq!(by_name(code.name), Some(*code));
+        }
+        assert_eq!(by_name("nonsense"), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! Problems on the wire between our processes: gRPC status with `google.rpc` details.
+
+use std::time::Duration;
+
+use tonic::{Code as GrpcCode, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{FieldError, Problem, codes};
+
+const DOMAIN: &str = "student-coaching";
+
+impl From<Problem> for Status {
+    fn from(problem: Problem) -> Self {
+        problem.log();
+        let mut details = ErrorDetails::new();
+        details.set_error_info(problem.code.name, DOMAIN, std::collections::HashMap::new());
+        for field in &problem.fields {
+            // BadRequest has no place for a rule's code, so that it leads the description.
+            details.add_bad_request_violation(&field.field, format!("{}: {}", field.code, field.detail));
+        }
+        if problem.retry_after.is_some() {
+            details.set_retry_info(problem.retry_after);
+        }
+        let message = problem.detail.unwrap_or_else(|| problem.code.en.to_owned());
+        Status::with_error_details(problem.code.kind.grpc_code(), message, details)
+    }
+}
+
+impl From<Status> for Problem {
+    /// A status of ours gives back the problem it was made from; any other is judged by its gRPC code, and its text is only logged.
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let named = details
+            .error_info()
+            .filter(|info| info.domain == DOMAIN)
+            .and_then(|info| codes::by_name(&info.reason));
+        let Some(code) = named else { return foreign(status) };
+        let fields = details
+            .bad_request()
+            .map(|bad| &bad.field_violations[..])
+            .unwrap_or_default();
+        let mut problem = Problem::new(code);
+        problem.fields = fields
+            .iter()
+            .map(|violation| {
+                let (code, detail) = violation
+                    .description
+                    .split_once(": ")
+                    .unwrap_or(("invalid", &violation.description));
+                FieldError {
+                    field: violation.field.clone(),
+                    code: code.to_owned().into(),
+                    detail: detail.to_owned(),
+                }
+            })
+            .collect();
+        problem.retry_after = details.retry_info().and_then(|info| info.retry_delay);
+        if status.message() != code.en {
+            problem.detail = Some(status.message().to_owned());
+        }
+        problem
+    }
+}
+
+fn foreign(status: Status) -> Problem {
+    let code = match status.code() {
+        GrpcCode::Unauthenticated => &codes::UNAUTHENTICATED,
+        GrpcCode::PermissionDenied => &codes::PERMISSION_DENIED,
+        GrpcCode::NotFound => &codes::NOT_FOUND,
+        GrpcCode::InvalidArgument => &codes::MALFORMED_REQUEST,
+        GrpcCode::OutOfRange => &codes::PAYLOAD_TOO_LARGE,
+        GrpcCode::FailedPrecondition | GrpcCode::AlreadyExists => &codes::CONFLICT,
+        GrpcCode::ResourceExhausted => &codes::OVERLOADED,
+        GrpcCode::DeadlineExceeded | GrpcCode::Cancelled => &codes::TIMEOUT,
+        // Aborted and Unknown are what tonic makes of a connection that broke.
+        GrpcCode::Unavailable | GrpcCode::Aborted => &codes::UNAVAILABLE,
+        _ => &codes::INTERNAL,
+    };
+    let problem = Problem::new(code).with_source(status);
+    match code.kind {
+        crate::Kind::Unavailable => problem.with_retry_after(Duration::from_secs(1)),
+        _ => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_survives_the_wire() {
+        for code in codes::ALL {
+            let sent = Problem::new(code).with_retry_after(Duration::from_secs(7));
+            let got = Problem::from(Status::from(sent));
+            assert_eq!(got.code().name, code.name);
+            assert_eq!(got.detail(), None);
+            assert_eq!(got.retry_after(), Some(Duration::from_secs(7)));
+        }
+    }
+
+    #[test]
+    fn fields_and_detail_survive_the_wire() {
+        let fields = vec![FieldError {
+            field: "options[2].text".into(),
+            code: "string.min_len".into(),
+            detail: "at least 1: not 0".into(),
+        }];
+        let got = Problem::from(Status::from(
+            Problem::invalid_fields(fields.clone()).with_detail("look below"),
+        ));
+        assert_eq!(got.fields(), fields);
+        assert_eq!(got.detail(), Some("look below"));
+    }
+
+    #[test]
+    fn a_foreign_status_leaks_nothing() {
+        let got = Problem::from(Status::unknown("relation auth.users does not exist"));
+        assert_eq!(got.code().name, "internal");
+        assert_eq!(got.detail(), None);
+    }
+}

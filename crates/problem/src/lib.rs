@@ -1,0 +1,230 @@
+//! One closed list of error kinds, and the codes that clients may switch on. The only place that turns an error into an answer:
+//! [`Problem`] -> gRPC status with `ErrorInfo` -> RFC 9457 `application/problem+json`.
+
+pub mod codes;
+mod grpc;
+mod http_answer;
+mod kind;
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+pub use codes::Code;
+pub use http_answer::{AnswerContext, to_response};
+pub use kind::Kind;
+
+/// Language of `title` and `detail`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    #[default]
+    En,
+    Tr,
+}
+
+impl Language {
+    /// The better of our two for an `Accept-Language` header (RFC 9110, section 12.5.4).
+    pub fn from_accept_language(header: &str) -> Self {
+        let mut best = (0.0_f32, Self::En);
+        for range in header.split(',') {
+            let mut parts = range.trim().split(';');
+            let tag = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+            let quality = parts
+                .find_map(|p| {
+                    p.trim()
+                        .strip_prefix("q=")
+                        .map(|q| q.trim().parse().unwrap_or(0.0))
+                })
+                .unwrap_or(1.0);
+            let language = match tag.split('-').next() {
+                Some("tr") => Self::Tr,
+                Some("en") => Self::En,
+                _ => continue,
+            };
+            if quality > best.0 {
+                best = (quality, language);
+            }
+        }
+        best.1
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Tr => "tr",
+        }
+    }
+}
+
+/// What is wrong with one field of the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Path of the field, such as `options[2].text`.
+    pub field: String,
+    /// Stable code of the broken rule, such as `string.min_len`.
+    pub code: Cow<'static, str>,
+    /// For people, in English.
+    pub detail: String,
+}
+
+/// An error as a client may see it. The source is for the log only.
+pub struct Problem {
+    code: &'static Code,
+    detail: Option<String>,
+    fields: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Problem {
+    pub fn new(code: &'static Code) -> Self {
+        Self {
+            code,
+            detail: None,
+            fields: Vec::new(),
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// A failure of ours. What went wrong is logged, and the client learns nothing of it.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(&codes::INTERNAL).with_source(source)
+    }
+
+    /// 422 with the fields at fault.
+    pub fn invalid_fields(fields: Vec<FieldError>) -> Self {
+        Self {
+            fields,
+            ..Self::new(&codes::VALIDATION_FAILED)
+        }
+    }
+
+    /// 422 for one field.
+    pub fn invalid_field(
+        field: impl Into<String>,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::invalid_fields(vec![FieldError {
+            field: field.into(),
+            code: code.into(),
+            detail: detail.into(),
+        }])
+    }
+
+    /// Replaces the code's standing text; for a client's developer, in English, never from an inner error.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_fields(mut self, fields: Vec<FieldError>) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub fn code(&self) -> &'static Code {
+        self.code
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.code.kind
+    }
+
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    pub fn fields(&self) -> &[FieldError] {
+        &self.fields
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Writes the problem to the log once, at the level of its kind. Called where the answer is made.
+    pub fn log(&self) {
+        let cause = self.source.as_deref().map(|s| s as &dyn StdError);
+        match self.kind() {
+            Kind::Internal => tracing::error!(code = self.code.name, error = cause, "request failed"),
+            Kind::Unavailable | Kind::Timeout => {
+                tracing::warn!(
+                    code = self.code.name,
+                    error = cause,
+                    "request could not be served"
+                );
+            }
+            _ => tracing::debug!(
+                code = self.code.name,
+                error = cause,
+                detail = self.detail,
+                "request refused"
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Problem")
+            .field("code", &self.code.name)
+            .field("detail", &self.detail)
+            .field("fields", &self.fields)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}",
+            self.code.name,
+            self.detail.as_deref().unwrap_or(self.code.en)
+        )
+    }
+}
+
+impl StdError for Problem {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|s| s as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_with_the_higher_quality_wins() {
+        for (header, language) in [
+            ("", Language::En),
+            ("tr", Language::Tr),
+            ("tr-TR,tr;q=0.9,en;q=0.8", Language::Tr),
+            ("en;q=0.5, tr;q=0.4", Language::En),
+            ("de, tr;q=0.1", Language::Tr),
+            ("tr;q=0", Language::En),
+            ("tr;q=nonsense", Language::En),
+        ] {
+            assert_eq!(Language::from_accept_language(header), language, "{header}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Redis decides, in one script call for all buckets of a request; while it is away, this process decides for itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache::Redis;
+use cache::fred::interfaces::LuaInterface;
+use cache::fred::util::sha1_hash;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::bucket::{Bucket, Decision, Level, decide};
+
+/// Gives the tokens of each bucket before this request; takes one of each only when all have one.
+const SCRIPT: &str = r"
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local levels, enough = {}, true
+for i, key in ipairs(KEYS) do
+  local capacity, rate = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local stored = redis.call('HMGET', key, 't', 'a')
+  local tokens = capacity
+  if stored[1] then
+    tokens = math.min(capacity, tonumber(stored[1]) + math.max(0, now - tonumber(stored[2])) * rate)
+  end
+  levels[i] = tokens
+  if tokens < 1 then enough = false end
+end
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local capacity, rate = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  if enough then
+    redis.call('HSET', key, 't', string.format('%.6f', levels[i] - 1), 'a', string.format('%.6f', now))
+    redis.call('PEXPIRE', key, math.ceil(1000 * capacity / rate) + 1000)
+  end
+  answer[i] = string.format('%.6f', levels[i])
+end
+return answer
+";
+
+/// Buckets kept by a process while Redis is away.
+const LOCAL_BUCKETS: u64 = 100_000;
+
+/// Decides over requests.
+#[derive(Clone)]
+pub struct RateLimiter {
+    redis: Redis,
+    /// SHA-1 of the script, by which the server knows it.
+    hash: Arc<str>,
+    local: moka::sync::Cache<String, Arc<Mutex<Level>>>,
+    started: Instant,
+}
+
+impl RateLimiter {
+    pub fn new(redis: Redis) -> Self {
+        let local = moka::sync::Cache::builder()
+            .max_capacity(LOCAL_BUCKETS)
+            .time_to_idle(Duration::from_hours(1))
+            .build();
+        Self {
+            redis,
+            hash: sha1_hash(SCRIPT).into(),
+            local,
+            started: Instant::now(),
+        }
+    }
+
+    /// Takes one token of each bucket, or none. `None` without buckets.
+    pub async fn check(&self, buckets: &[Bucket]) -> Option<Decision> {
+        if buckets.is_empty() {
+            return None;
+        }
+        match self.ask_redis(buckets).await {
+            Some(tokens) if tokens.len() == buckets.len() => decide(buckets, &tokens),
+            _ => {
+                metrics::counter!("rate_limit_local_total").increment(1);
+                self.decide_locally(buckets)
+            }
+        }
+    }
+
+    async fn ask_redis(&self, buckets: &[Bucket]) -> Option<Vec<f64>> {
+        let keys: Vec<String> = buckets.iter().map(|bucket| self.redis.key(&bucket.key)).collect();
+        let arguments: Vec<f64> = buckets
+            .iter()
+            .flat_map(|b| [f64::from(b.limit.capacity), b.limit.rate()])
+            .collect();
+        let hash = self.hash.to_string();
+        let answer: Vec<String> = self
+            .redis
+            .run(|client| async move {
+                match client.evalsha(hash, keys.clone(), arguments.clone()).await {
+                    // The server has forgotten the script, as after a restart.
+                    Err(fault) if fault.details().starts_with("NOSCRIPT") => {
+                        client.eval(SCRIPT, keys, arguments).await
+                    }
+                    answer => answer,
+                }
+            })
+            .await?;
+        answer.iter().map(|tokens| tokens.parse().ok()).collect()
+    }
+
+    fn decide_locally(&self, buckets: &[Bucket]) -> Option<Decision> {
+        let now = self.started.elapsed().as_secs_f64();
+        let levels: Vec<_> = buckets
+            .iter()
+            .map(|bucket| {
+                self.local.get_with(bucket.key.clone(), || {
+                    Arc::new(Mutex::new(Level::full(&bucket.limit, now)))
+                })
+            })
+            .collect();
+        // In the order of the buckets, which is the same for all requests: no two wait for each other.
+        let mut held: Vec<_> = levels.iter().map(|level| level.lock()).collect();
+        for (level, bucket) in held.iter_mut().zip(buckets) {
+            **level = level.refilled(&bucket.limit, now);
+        }
+        let tokens: Vec<f64> = held.iter().map(|level| level.tokens).collect();
+        let decision = decide(buckets, &tokens)?;
+        if decision.allowed {
+            for level in &mut held {
+                level.tokens -= 1.0;
+            }
+        }
+        Some(decision)
+    }
+}

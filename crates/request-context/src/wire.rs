@@ -1,0 +1,165 @@
+//! The context as headers: of HTTP at the gateway, of gRPC between our processes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use problem::Language;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use crate::{RequestContext, traceparent};
+
+/// Names of the headers that carry the context. All but the first four are ours alone: the gateway strips them from clients.
+pub mod header {
+    pub const AUTHORIZATION: &str = "authorization";
+    pub const TRACEPARENT: &str = "traceparent";
+    pub const ACCEPT_LANGUAGE: &str = "accept-language";
+    pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+    pub const REQUEST_ID: &str = "x-request-id";
+    pub const CLIENT_IP: &str = "x-client-ip";
+    pub const CLIENT_AGENT: &str = "x-client-agent";
+    /// Microseconds since the epoch.
+    pub const ARRIVED_AT: &str = "x-arrived-at";
+    pub const GRPC_TIMEOUT: &str = "grpc-timeout";
+}
+
+impl RequestContext {
+    /// Reads the context from a call between our processes.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
+        Self {
+            request_id: text(header::REQUEST_ID).map(Arc::from),
+            authorization: text(header::AUTHORIZATION).and_then(bearer).map(Arc::from),
+            deadline: text(header::GRPC_TIMEOUT)
+                .and_then(grpc_timeout)
+                .and_then(|t| Instant::now().checked_add(t)),
+            client_ip: text(header::CLIENT_IP).and_then(|ip| ip.parse().ok()),
+            user_agent: text(header::CLIENT_AGENT).map(Arc::from),
+            language: text(header::ACCEPT_LANGUAGE)
+                .map(Language::from_accept_language)
+                .unwrap_or_default(),
+            arrived_at: text(header::ARRIVED_AT)
+                .and_then(|micros| micros.parse::<i64>().ok())
+                .and_then(|micros| {
+                    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()
+                }),
+            idempotency_key: text(header::IDEMPOTENCY_KEY).map(Arc::from),
+            traceparent: text(header::TRACEPARENT).map(Arc::from),
+        }
+    }
+
+    /// Writes the context for a call to another of our processes. The deadline is the call's own (`grpc-timeout`).
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        let mut put = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        if let Some(id) = &self.request_id {
+            put(header::REQUEST_ID, id);
+        }
+        if let Some(token) = &self.authorization {
+            put(header::AUTHORIZATION, &format!("Bearer {token}"));
+        }
+        if let Some(ip) = self.client_ip {
+            put(header::CLIENT_IP, &ip.to_string());
+        }
+        if let Some(agent) = &self.user_agent {
+            put(header::CLIENT_AGENT, agent);
+        }
+        if let Some(at) = self.arrived_at {
+            put(
+                header::ARRIVED_AT,
+                &(at.unix_timestamp_nanos() / 1_000).to_string(),
+            );
+        }
+        if let Some(key) = &self.idempotency_key {
+            put(header::IDEMPOTENCY_KEY, key);
+        }
+        put(header::ACCEPT_LANGUAGE, self.language.as_str());
+        if let Some(parent) = traceparent().as_deref().or(self.traceparent.as_deref()) {
+            put(header::TRACEPARENT, parent);
+        }
+    }
+
+    /// How long the answer is still wanted; `None` without a deadline.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline
+            .map(|at| at.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// The token of an `Authorization: Bearer` header; the scheme is case-insensitive (RFC 9110, section 11.1).
+pub fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// gRPC's `TimeoutValue TimeoutUnit`: up to eight digits and one of `H M S m u n`.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(amount * 3_600),
+        "M" => Duration::from_secs(amount * 60),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_survives_the_wire() {
+        let sent = RequestContext {
+            request_id: Some("r-1".into()),
+            authorization: Some("abc.def.ghi".into()),
+            client_ip: Some("2001:db8::7".parse().unwrap()),
+            user_agent: Some("curl/8".into()),
+            language: Language::Tr,
+            arrived_at: OffsetDateTime::from_unix_timestamp(1_800_000_000).ok(),
+            idempotency_key: Some("key-1".into()),
+            traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+            deadline: None,
+        };
+        let mut headers = HeaderMap::new();
+        sent.inject(&mut headers);
+        headers.insert(header::GRPC_TIMEOUT, HeaderValue::from_static("250m"));
+        let got = RequestContext::from_headers(&headers);
+        assert!(got.remaining().unwrap() <= Duration::from_millis(250));
+        let without_deadline = RequestContext {
+            deadline: None,
+            ..got
+        };
+        assert_eq!(format!("{without_deadline:?}"), format!("{sent:?}"));
+    }
+
+    #[test]
+    fn the_scheme_is_case_insensitive_and_the_token_needed() {
+        assert_eq!(bearer("bEaReR  x"), Some("x"));
+        assert_eq!(bearer("Bearer "), None);
+        assert_eq!(bearer("Basic x"), None);
+    }
+
+    #[test]
+    fn timeouts_are_read_by_grpcs_grammar() {
+        assert_eq!(grpc_timeout("5S"), Some(Duration::from_secs(5)));
+        for text in ["", "S", "123456789S", "1x", "-1S", "1ş"] {
+            assert_eq!(grpc_timeout(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The protos as the generators see them: descriptors with our options read out of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    MethodDescriptor, ReflectMessage, Value,
+};
+
+/// All that the generators work on.
+pub struct Schema {
+    pub pool: DescriptorPool,
+    /// Serialised `FileDescriptorSet`, options included.
+    pub descriptors: Vec<u8>,
+    pub file_set: prost_types::FileDescriptorSet,
+    pub methods: Vec<Method>,
+    /// Messages of packages `sc.*`, without options.
+    pub messages: Vec<MessageDescriptor>,
+}
+
+/// One RPC with its policy.
+pub struct Method {
+    pub descriptor: MethodDescriptor,
+    pub policy: Policy,
+    pub http: Option<Http>,
+}
+
+pub struct Policy {
+    pub auth: &'static str,
+    pub permission: String,
+    /// `None` for an RPC without an HTTP rule.
+    pub rate_class: Option<&'static str>,
+    pub cache: Option<(u32, bool)>,
+    pub success_status: u16,
+    pub idempotent: bool,
+    pub location: String,
+    pub sensitive: bool,
+    pub max_body_bytes: u32,
+}
+
+pub struct Http {
+    /// In upper case.
+    pub verb: &'static str,
+    pub path: String,
+    pub path_fields: Vec<FieldDescriptor>,
+    /// `body: "*"`.
+    pub has_body: bool,
+    /// Fields that neither path nor body bind.
+    pub query_fields: Vec<FieldDescriptor>,
+}
+
+const DEFAULT_BODY_BYTES: u32 = 1 << 20;
+
+impl Schema {
+    /// Compiles every proto of ours below `root` and reads their options.
+    pub fn read(root: &Path) -> Result<Self> {
+        let mut files = Vec::new();
+        find_protos(&root.join("sc"), &mut files)?;
+        files.sort();
+        let mut compiler = protox::Compiler::new([root])?;
+        compiler.include_imports(true).include_source_info(true);
+        compiler.open_files(&files)?;
+        let pool = compiler.descriptor_pool();
+        let mut methods = Vec::new();
+        for service in pool.services().filter(|s| s.full_name().starts_with("sc.")) {
+            for method in service.methods() {
+                let name = method.full_name().to_owned();
+                methods.push(Method::read(method, &pool).with_context(|| format!("RPC {name}"))?);
+            }
+        }
+        let messages = pool.all_messages().filter(|m| {
+            let package = m.package_name();
+            package.starts_with("sc.") && package != "sc.http.v1" && m.name() != "EventOptions"
+        });
+        Ok(Self {
+            messages: messages.collect(),
+            methods,
+            descriptors: compiler.encode_file_descriptor_set(),
+            file_set: compiler.file_descriptor_set(),
+            pool,
+        })
+    }
+
+    /// Methods that are reachable over HTTP.
+    pub fn routes(&self) -> impl Iterator<Item = (&Method, &Http)> {
+        self.methods
+            .iter()
+            .filter_map(|m| m.http.as_ref().map(|http| (m, http)))
+    }
+}
+
+fn find_protos(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find_protos(&path, found)?;
+        } else if path.extension().is_some_and(|e| e == "proto") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+impl Method {
+    fn read(descriptor: MethodDescriptor, pool: &DescriptorPool) -> Result<Self> {
+        let http = Http::read(&descriptor, pool)?;
+        let policy = Policy::read(&descriptor, pool, http.is_some())?;
+        ensure!(
+            !descriptor.is_client_streaming() && !descriptor.is_server_streaming(),
+            "streaming is not part of the public API"
+        );
+        if policy.auth == "Service" {
+            ensure!(http.is_none(), "AUTH_SERVICE is never reachable over HTTP");
+        }
+        if !policy.location.is_empty() {
+            for name in placeholders(&policy.location) {
+                ensure!(
+                    descriptor.output().get_field_by_name(name).is_some(),
+                    "`location` names {name}, which is no field of the answer"
+                );
+            }
+        }
+        Ok(Self {
+            descriptor,
+            policy,
+            http,
+        })
+    }
+
+    /// `auth` of `sc.auth.v1`: the process that serves it.
+    pub fn process(&self) -> &str {
+        self.descriptor
+            .parent_service()
+            .package_name()
+            .split('.')
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned()
+            .leak()
+    }
+}
+
+/// The names between braces.
+pub fn placeholders(template: &str) -> impl Iterator<Item = &str> {
+    template
+        .split('{')
+        .skip(1)
+        .filter_map(|part| part.split_once('}').map(|(name, _)| name))
+}
+
+fn extension<D>(
+    pool: &DescriptorPool,
+    options: &DynamicMessage,
+    name: &str,
+    _of: &D,
+) -> Result<Option<DynamicMessage>> {
+    let extension = pool
+        .get_extension_by_name(name)
+        .ok_or_else(|| anyhow!("the option {name} is not declared"))?;
+    if !options.has_extension(&extension) {
+        return Ok(None);
+    }
+    Ok(options.get_extension(&extension).as_message().cloned())
+}
+
+/// The rules of a field, where it has some.
+pub fn rules_of(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Option<DynamicMessage>> {
+    extension(pool, &field.options(), "buf.validate.field", field)
+}
+
+/// The event options of a message, where it is one.
+pub fn event_of(pool: &DescriptorPool, message: &MessageDescriptor) -> Result<Option<(String, String)>> {
+    let Some(options) = extension(pool, &message.options(), "sc.events.v1.event", message)? else {
+        return Ok(None);
+    };
+    Ok(Some((text(&options, "type"), text(&options, "subject"))))
+}
+
+pub fn text(message: &DynamicMessage, field: &str) -> String {
+    message
+        .get_field_by_name(field)
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn number(message: &DynamicMessage, field: &str) -> i32 {
+    message
+        .get_field_by_name(field)
+        .and_then(|v| v.as_i32())
+        .unwrap_or_default()
+}
+
+fn flag(message: &DynamicMessage, field: &str) -> bool {
+    message
+        .get_field_by_name(field)
+        .and_then(|v| v.as_bool())
+        .unwrap_or_default()
+}
+
+fn enum_name(message: &DynamicMessage, field: &str) -> Result<String> {
+    let descriptor = message
+        .descriptor()
+        .get_field_by_name(field)
+        .context("no such field")?;
+    let Kind::Enum(kind) = descriptor.kind() else {
+        bail!("{field} is no enum")
+    };
+    let kind: EnumDescriptor = kind;
+    let value = message
+        .get_field(&descriptor)
+        .as_enum_number()
+        .unwrap_or_default();
+    let value = kind.get_value(value).context("unknown enum value")?;
+    Ok(value.name().to_owned())
+}
+
+impl Policy {
+    fn read(method: &MethodDescriptor, pool: &DescriptorPool, has_http: bool) -> Result<Self> {
+        let options = extension(pool, &method.options(), "sc.http.v1.policy", method)?
+            .context("has no (sc.http.v1.policy): say who may call it")?;
+        let auth = match enum_name(&options, "auth")?.as_str() {
+            "AUTH_PUBLIC" => "Public",
+            "AUTH_OPTIONAL" => "Optional",
+            "AUTH_REQUIRED" => "Required",
+            "AUTH_SERVICE" => "Service",
+            _ => bail!("its policy does not say who may call it (auth)"),
+        };
+        let rate_class = match enum_name(&options, "rate_class")?.as_str() {
+            "RATE_CLASS_API_READ" => Some("ApiRead"),
+            "RATE_CLASS_API_WRITE" => Some("ApiWrite"),
+            "RATE_CLASS_LOGIN" => Some("Login"),
+            "RATE_CLASS_REGISTER" => Some("Register"),
+            "RATE_CLASS_PASSWORD_RESET" => Some("PasswordReset"),
+            "RATE_CLASS_EXAM" => Some("Exam"),
+            "RATE_CLASS_PROGRESS" => Some("Progress"),
+            _ => None,
+        };
+        ensure!(!has_http || rate_class.is_some(), "its policy has no rate_class");
+        let permission = text(&options, "permission");
+        let well_formed = permission.split_once(':').is_some_and(|(what, may)| {
+            [what, may]
+                .iter()
+                .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        });
+        ensure!(
+            permission.is_empty() || well_formed,
+            "the permission {permission:?} is not `what:may`"
+        );
+        ensure!(
+            permission.is_empty() || auth == "Required",
+            "a permission needs AUTH_REQUIRED"
+        );
+        let empty = method.output().full_name() == "google.protobuf.Empty";
+        let success_status = match number(&options, "success_status") {
+            0 if empty => 204,
+            0 => 200,
+            status => u16::try_from(status).context("success_status")?,
+        };
+        let cache = match options.get_field_by_name("cache").as_deref() {
+            Some(Value::Message(cache)) if options.has_field_by_name("cache") => Some((
+                u32::try_from(number(cache, "ttl_seconds"))?,
+                flag(cache, "per_user"),
+            )),
+            _ => None,
+        };
+        let max_body_bytes = match u32::try_from(number(&options, "max_body_bytes"))? {
+            0 => DEFAULT_BODY_BYTES,
+            bytes => bytes,
+        };
+        Ok(Self {
+            auth,
+            permission,
+            rate_class,
+            cache,
+            success_status,
+            idempotent: flag(&options, "idempotent"),
+            location: text(&options, "location"),
+            sensitive: flag(&options, "sensitive"),
+            max_body_bytes,
+        })
+    }
+}
+
+impl Http {
+    fn read(method: &MethodDescriptor, pool: &DescriptorPool) -> Result<Option<Self>> {
+        let Some(rule) = extension(pool, &method.options(), "google.api.http", method)? else {
+            return Ok(None);
+        };
+        let verbs = [
+            ("get", "GET"),
+            ("post", "POST"),
+            ("put", "PUT"),
+            ("patch", "PATCH"),
+            ("delete", "DELETE"),
+        ];
+        let (verb, path) = verbs
+            .iter()
+            .find_map(|(field, verb)| Some((*verb, text(&rule, field))).filter(|(_, path)| !path.is_empty()))
+            .context("its HTTP rule has no method")?;
+        let has_body = match text(&rule, "body").as_str() {
+            "" => false,
+            "*" => true,
+            other => bail!("body: {other:?} is not supported, only \"*\""),
+        };
+        let input = method.input();
+        let path_fields: Vec<FieldDescriptor> = placeholders(&path)
+            .map(|name| {
+                input
+                    .get_field_by_name(name)
+                    .with_context(|| format!("{name} is no field of the request"))
+            })
+            .collect::<Result<_>>()?;
+        for field in &path_fields {
+            ensure!(
+                matches!(field.kind(), Kind::String) && !field.is_list() && !field.supports_presence(),
+                "{} is in the path and has to be a plain string",
+                field.name()
+            );
+        }
+        let query_fields: Vec<FieldDescriptor> = if has_body {
+            Vec::new()
+        } else {
+            input
+                .fields()
+                .filter(|f| path_fields.iter().all(|p| p.name() != f.name()))
+                .collect()
+        };
+        for field in &query_fields {
+            let scalar = matches!(field.kind(), Kind::String | Kind::Int32 | Kind::Bool);
+            ensure!(
+                scalar && !field.is_list(),
+                "{} cannot be a query parameter",
+                field.name()
+            );
+        }
+        Ok(Some(Self {
+            verb,
+            path,
+            path_fields,
+            has_body,
+            query_fields,
+        }))
+    }
+}

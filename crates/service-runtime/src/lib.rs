@@ -1,0 +1,23 @@
+//! What every process does alike: command line, configuration, telemetry, gRPC server stack, health, shutdown.
+
+pub mod admin;
+mod app;
+mod command_line;
+pub mod configuration;
+pub mod demo;
+pub mod grpc;
+mod grpc_stack;
+mod idempotency;
+mod revocation;
+mod runtime;
+mod serve;
+pub mod settings;
+mod shutdown;
+pub mod testing;
+
+pub use app::{App, NoCommand};
+pub use command_line::main;
+pub use configuration::Faults;
+pub use runtime::Runtime;
+pub use settings::{Check, Environment, RuntimeSettings};
+pub use sqlx::migrate::Migrator;

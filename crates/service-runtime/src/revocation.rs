@@ -1,0 +1,106 @@
+//! Keys and revocations from auth: pulled every 2 s, and pushed by event (docs/adr/0005).
+
+use std::time::Duration;
+
+use access_token::{BoxError, Jwk, KeySource, Revocation, RevocationKind, Revocations};
+use async_trait::async_trait;
+use clock::Clock;
+use contracts::Timestamp;
+use contracts::auth::v1::rpc::{GetJwks, ListRevocations};
+use contracts::auth::v1::{GetJwksRequest, ListRevocationsRequest};
+use contracts::events::v1::TokenRevoked;
+use rpc_client::RpcClient;
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+const PERIOD: Duration = Duration::from_secs(2);
+/// Commits do not come in the order of their clocks: each answer is asked again for this long.
+const OVERLAP_SECONDS: i64 = 15;
+
+/// The public keys of auth.
+pub struct RemoteKeys {
+    auth: RpcClient,
+}
+
+impl RemoteKeys {
+    pub fn new(auth: RpcClient) -> Self {
+        Self { auth }
+    }
+}
+
+#[async_trait]
+impl KeySource for RemoteKeys {
+    async fn fetch(&self) -> Result<Vec<Jwk>, BoxError> {
+        let answer = self.auth.call::<GetJwks>(GetJwksRequest {}).await?.into_inner();
+        let keys = answer.keys.into_iter().map(|key| Jwk {
+            kty: key.kty,
+            crv: key.crv,
+            x: key.x,
+            kid: key.kid,
+            r#use: key.r#use,
+            alg: key.alg,
+        });
+        Ok(keys.collect())
+    }
+}
+
+/// Asks auth for new revocations until `shutdown`.
+pub async fn poll(auth: RpcClient, revocations: Revocations, clock: Clock, shutdown: CancellationToken) {
+    let mut since: Option<Timestamp> = None;
+    let mut away = false;
+    while !shutdown.is_cancelled() {
+        match auth
+            .call_as_service::<ListRevocations>(ListRevocationsRequest { since })
+            .await
+        {
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                for entry in answer.revocations {
+                    let entry = revocation(&entry.kind, entry.subject, entry.revoked_at, entry.expires_at);
+                    entry.into_iter().for_each(|entry| revocations.apply(entry));
+                }
+                since = answer.as_of.map(|at| Timestamp {
+                    seconds: at.seconds - OVERLAP_SECONDS,
+                    ..at
+                });
+                away = false;
+            }
+            Err(status) if !away => {
+                tracing::warn!(
+                    error = &status as &dyn std::error::Error,
+                    "revocations cannot be asked for; going on with those known"
+                );
+                away = true;
+            }
+            Err(_) => {}
+        }
+        revocations.purge(clock.now());
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// What an event tells; `None` when it makes no sense.
+pub fn from_event(event: TokenRevoked) -> Option<Revocation> {
+    revocation(&event.kind, event.subject, event.revoked_at, event.expires_at)
+}
+
+fn revocation(
+    kind: &str,
+    subject: String,
+    revoked_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+) -> Option<Revocation> {
+    let moment = |at: Timestamp| {
+        let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
+        OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+    };
+    Some(Revocation {
+        kind: RevocationKind::parse(kind)?,
+        subject,
+        revoked_at: moment(revoked_at?)?,
+        expires_at: moment(expires_at?)?,
+    })
+}

@@ -1,0 +1,234 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use access_token::{KeySource, Revocations, Verifier};
+use anyhow::{Context, Result};
+use cache::Redis;
+use clock::Clock;
+use event_bus::{Consumer, EventBus, Relay, Subscription};
+use postgres::{Database, PageTokens};
+use rpc_client::{RpcClient, ServiceTokens};
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::RoutesBuilder;
+
+use crate::revocation::RemoteKeys;
+use crate::settings::{Environment, RuntimeSettings};
+
+/// What a process is built from. An app's composition root takes its parts from here and registers what is to run.
+pub struct Runtime {
+    pub(crate) name: &'static str,
+    pub(crate) settings: RuntimeSettings,
+    pub(crate) clock: Clock,
+    pub(crate) database: Option<Database>,
+    pub(crate) bus: EventBus,
+    pub(crate) redis: Redis,
+    clients: HashMap<String, RpcClient>,
+    pub(crate) revocations: Revocations,
+    keys: Option<Arc<dyn KeySource>>,
+    verifier: Option<Arc<Verifier>>,
+    pub(crate) polls_revocations: bool,
+    pub(crate) routes: RoutesBuilder,
+    pub(crate) serves_grpc: bool,
+    pub(crate) http_server: Option<HttpServer>,
+    /// Ends background work, after the servers have drained.
+    pub(crate) background: CancellationToken,
+    /// Set when the process shall stop taking requests.
+    pub(crate) stopping: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A server of the app's own, which runs until the token is cancelled and then drains.
+pub(crate) type HttpServer =
+    Box<dyn FnOnce(CancellationToken) -> futures::future::BoxFuture<'static, Result<()>> + Send>;
+
+impl Runtime {
+    pub(crate) fn new(
+        name: &'static str,
+        settings: RuntimeSettings,
+        clock: Clock,
+        has_database: bool,
+    ) -> Result<Self> {
+        let database = if has_database {
+            Some(Database::connect(&settings.database, name, clock.clone()).context("database.url")?)
+        } else {
+            None
+        };
+        let redis = Redis::connect(&settings.redis)?;
+        let bus = EventBus::new(settings.amqp.clone(), name);
+        let clients = clients(name, &settings)?;
+        Ok(Self {
+            name,
+            clock,
+            database,
+            bus,
+            redis,
+            clients,
+            revocations: Revocations::default(),
+            keys: None,
+            verifier: None,
+            polls_revocations: true,
+            routes: RoutesBuilder::default(),
+            serves_grpc: false,
+            http_server: None,
+            background: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            settings,
+        })
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub fn env(&self) -> Environment {
+        self.settings.env
+    }
+
+    pub fn settings(&self) -> &RuntimeSettings {
+        &self.settings
+    }
+
+    /// Where clients reach the product.
+    pub fn public_url(&self) -> &str {
+        &self.settings.public_url
+    }
+
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// The process's own schema.
+    #[expect(
+        clippy::expect_used,
+        reason = "an app with migrations has a database; one without never asks"
+    )]
+    pub fn database(&self) -> &Database {
+        self.database.as_ref().expect("a process with a database")
+    }
+
+    pub fn bus(&self) -> &EventBus {
+        &self.bus
+    }
+
+    pub fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    /// The client of another process, as named in `services`.
+    #[expect(
+        clippy::panic,
+        reason = "the default settings name every process; another name is a fault in the program"
+    )]
+    pub fn rpc(&self, service: &str) -> RpcClient {
+        match self.clients.get(service) {
+            Some(client) => client.clone(),
+            None => panic!("services.{service} is not set"),
+        }
+    }
+
+    pub fn page_tokens(&self) -> PageTokens {
+        PageTokens::new(self.settings.page_token_key.expose_secret().as_bytes())
+    }
+
+    /// The live revocations of this process.
+    pub fn revocations(&self) -> Revocations {
+        self.revocations.clone()
+    }
+
+    /// For auth, which has the keys and the revocations at home.
+    pub fn use_own_keys(&mut self, keys: Arc<dyn KeySource>) {
+        self.keys = Some(keys);
+        self.polls_revocations = false;
+    }
+
+    /// Verifies tokens against auth's keys and the live revocations.
+    pub fn verifier(&mut self) -> Arc<Verifier> {
+        if let Some(verifier) = &self.verifier {
+            return Arc::clone(verifier);
+        }
+        let keys = self
+            .keys
+            .clone()
+            .unwrap_or_else(|| Arc::new(RemoteKeys::new(self.rpc("auth"))));
+        let tokens = &self.settings.tokens;
+        let verifier = Arc::new(Verifier::new(
+            keys,
+            self.revocations.clone(),
+            &tokens.issuer,
+            &tokens.audience,
+            self.clock.clone(),
+        ));
+        self.verifier = Some(Arc::clone(&verifier));
+        verifier
+    }
+
+    /// Adds gRPC services.
+    pub fn grpc(&mut self, add: impl FnOnce(&mut RoutesBuilder)) {
+        add(&mut self.routes);
+        self.serves_grpc = true;
+    }
+
+    /// A server beside gRPC, as the gateway has; it gets the token that tells it to drain.
+    pub fn serve<F, Fut>(&mut self, server: F)
+    where
+        F: FnOnce(CancellationToken) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.http_server = Some(Box::new(move |stop| Box::pin(server(stop))));
+    }
+
+    /// Publishes what the outbox holds.
+    pub fn relay_outbox(&mut self) {
+        let relay = Relay::new(self.database().clone(), self.bus.clone());
+        self.spawn("outbox-relay", relay.run(self.background.clone()));
+    }
+
+    /// Consumes a queue.
+    pub fn consume(&mut self, subscription: Subscription) {
+        let missing = subscription.unhandled();
+        debug_assert!(missing.is_empty(), "no handler for {missing:?}");
+        let consumer = Consumer::new(self.database().clone(), self.bus.clone(), subscription);
+        self.spawn("consumer", consumer.run(self.background.clone()));
+    }
+
+    /// Set as soon as the process is asked to stop, before it closes its listeners.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Ends background work; given to what [`Runtime::spawn`] runs.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.background.clone()
+    }
+
+    /// Runs beside the servers until the process stops.
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.background.clone();
+        self.tasks.spawn(async move {
+            work.await;
+            if !stopping.is_cancelled() {
+                tracing::error!(task = name, "background work ended by itself");
+            }
+        });
+    }
+}
+
+fn clients(name: &str, settings: &RuntimeSettings) -> Result<HashMap<String, RpcClient>> {
+    let url = |service: &str| {
+        settings
+            .services
+            .get(service)
+            .with_context(|| format!("services.{service} is not set"))
+    };
+    let auth = RpcClient::new("auth", url("auth")?, &settings.rpc, None)?;
+    let tokens = ServiceTokens::new(auth, name, settings.service_secret.clone());
+    let mut clients = HashMap::new();
+    for (service, url) in &settings.services {
+        let client = RpcClient::new(service, url, &settings.rpc, Some(tokens.clone()))?;
+        clients.insert(service.clone(), client);
+    }
+    Ok(clients)
+}

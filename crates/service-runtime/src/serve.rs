@@ -1,0 +1,203 @@
+//! The life of a process: start, serve, drain, stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sqlx::Connection;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::admin::{self, Health};
+use crate::app::App;
+use crate::grpc_stack::StackLayer;
+use crate::idempotency::IdempotencyKeys;
+use crate::{Runtime, revocation};
+
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const MAX_STREAMS: u32 = 1_024;
+const MAINTENANCE: Duration = Duration::from_secs(10);
+/// For background work, after the servers have drained.
+const BACKGROUND_STOP: Duration = Duration::from_secs(10);
+
+/// The listeners of a process, bound before anything else so that a taken port is told at once.
+pub(crate) struct Listeners {
+    pub grpc: Option<TcpListener>,
+    pub admin: TcpListener,
+}
+
+impl Listeners {
+    pub async fn bind(grpc: Option<SocketAddr>, admin: SocketAddr) -> Result<Self> {
+        let bind = async |address| {
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))
+        };
+        Ok(Self {
+            grpc: match grpc {
+                Some(address) => Some(bind(address).await?),
+                None => None,
+            },
+            admin: bind(admin).await?,
+        })
+    }
+}
+
+/// Refuses to start on a schema that is behind.
+pub(crate) async fn check_migrations<A: App>(runtime: &Runtime) -> Result<()> {
+    let Some(database) = &runtime.database else {
+        return Ok(());
+    };
+    let mut connection = database
+        .primary()
+        .acquire()
+        .await
+        .context("the database is not reachable")?;
+    connection.ping().await?;
+    let pending = postgres::pending(&mut connection, A::NAME, A::migrator()).await?;
+    ensure!(
+        pending == 0,
+        "{pending} migration(s) are not applied: run `{} migrate` first",
+        A::NAME
+    );
+    Ok(())
+}
+
+/// Serves until `stopping` is cancelled, then drains; `hard` ends at once.
+pub(crate) async fn serve(mut runtime: Runtime, listeners: Listeners, hard: CancellationToken) -> Result<()> {
+    let (stopping, background) = (runtime.stopping.clone(), runtime.background.clone());
+    let closing = CancellationToken::new();
+    start_background(&mut runtime);
+    let health = Health::new(
+        runtime.database.clone(),
+        runtime.redis.clone(),
+        Some(runtime.bus.clone()),
+        stopping.clone(),
+    );
+    let admin = admin::health_routes(health).merge(admin::metrics_routes());
+    let admin_server = tokio::spawn(async move { axum::serve(listeners.admin, admin).await });
+
+    let mut servers = tokio::task::JoinSet::new();
+    if let Some(server) = runtime.http_server.take() {
+        servers.spawn(server(closing.clone()));
+    }
+    if runtime.serves_grpc
+        && let Some(listener) = listeners.grpc
+    {
+        servers.spawn(grpc_server(&mut runtime, listener, closing.clone()));
+    }
+    tracing::info!("serving");
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        Some(ended) = servers.join_next() => {
+            ended.context("a server died")??;
+            anyhow::bail!("a server ended by itself");
+        }
+    }
+    let shutdown = runtime.settings.shutdown;
+    let drained = async {
+        tokio::time::sleep(Duration::from_secs(shutdown.grace_seconds)).await;
+        closing.cancel();
+        let drain = async { while servers.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(shutdown.drain_seconds), drain)
+            .await
+            .is_err()
+        {
+            tracing::warn!("some requests were still under way");
+        }
+        background.cancel();
+        runtime.tasks.close();
+        if tokio::time::timeout(BACKGROUND_STOP, runtime.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some background work did not end in time");
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        () = hard.cancelled() => tracing::warn!("stopped at once"),
+    }
+    servers.abort_all();
+    admin_server.abort();
+    if let Some(database) = &runtime.database {
+        let _ = tokio::time::timeout(Duration::from_secs(2), database.close()).await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start_background(runtime: &mut Runtime) {
+    let shutdown = runtime.background.clone();
+    if runtime.polls_revocations {
+        let (auth, revocations, clock) = (runtime.rpc("auth"), runtime.revocations(), runtime.clock());
+        runtime.spawn(
+            "revocations",
+            revocation::poll(auth, revocations, clock, shutdown.clone()),
+        );
+    }
+    let (bus, revocations, stop) = (runtime.bus.clone(), runtime.revocations(), shutdown.clone());
+    runtime.spawn("revocation-events", async move {
+        bus.listen(stop, |event| {
+            revocation::from_event(event)
+                .into_iter()
+                .for_each(|entry| revocations.apply(entry));
+        })
+        .await;
+    });
+    if let Some(database) = runtime.database.clone() {
+        runtime.spawn("maintenance", maintain(database, shutdown));
+    }
+}
+
+/// Pool metrics every few seconds; old keys and inbox rows every hour.
+async fn maintain(database: postgres::Database, shutdown: CancellationToken) {
+    let keys = IdempotencyKeys::new(database.clone());
+    let mut rounds = 0_u32;
+    while !shutdown.is_cancelled() {
+        database.record_metrics();
+        if rounds.is_multiple_of(360)
+            && let Err(fault) = keys.purge().await
+        {
+            tracing::debug!(error = &fault as &dyn std::error::Error, "nothing was purged");
+        }
+        rounds = rounds.wrapping_add(1);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(MAINTENANCE) => {}
+        }
+    }
+}
+
+fn grpc_server(
+    runtime: &mut Runtime,
+    listener: TcpListener,
+    closing: CancellationToken,
+) -> impl Future<Output = Result<()>> + use<> {
+    let keys = runtime
+        .database
+        .clone()
+        .map(|database| Arc::new(IdempotencyKeys::new(database)));
+    let stack = StackLayer {
+        verifier: runtime.verifier(),
+        keys,
+    };
+    let routes = std::mem::take(&mut runtime.routes).routes();
+    async move {
+        Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .max_concurrent_streams(MAX_STREAMS)
+            .initial_connection_window_size(4 << 20)
+            .initial_stream_window_size(1 << 20)
+            .tcp_nodelay(true)
+            .layer(stack)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), closing.cancelled_owned())
+            .await
+            .context("the gRPC server failed")
+    }
+}

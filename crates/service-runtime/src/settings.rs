@@ -1,0 +1,108 @@
+//! Settings that every process has; config.default.toml says what they mean.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use cache::RedisSettings;
+use event_bus::BusSettings;
+use postgres::DatabaseSettings;
+use rpc_client::RpcSettings;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use telemetry::{LogSettings, TraceSettings};
+
+use crate::Faults;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    Development,
+    Test,
+    Production,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct RuntimeSettings {
+    pub env: Environment,
+    pub public_url: String,
+    pub service_secret: SecretString,
+    pub page_token_key: SecretString,
+    pub grpc: Listen,
+    pub admin: Listen,
+    pub database: DatabaseSettings,
+    pub redis: RedisSettings,
+    pub amqp: BusSettings,
+    /// Where the other processes are.
+    pub services: HashMap<String, String>,
+    pub rpc: RpcSettings,
+    pub tokens: TokenSettings,
+    pub log: LogSettings,
+    pub trace: TraceSettings,
+    pub shutdown: ShutdownSettings,
+    pub runtime: ThreadSettings,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Listen {
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct TokenSettings {
+    pub issuer: String,
+    pub audience: String,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct ShutdownSettings {
+    pub grace_seconds: u64,
+    pub drain_seconds: u64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct ThreadSettings {
+    pub workers: usize,
+}
+
+/// Settings that can tell what is wrong with them, all at once.
+pub trait Check {
+    fn check(&self, faults: &mut Faults);
+}
+
+impl Check for RuntimeSettings {
+    fn check(&self, faults: &mut Faults) {
+        if self.rpc.timeout_seconds == 0 {
+            faults.add("rpc.timeout_seconds", "has to be at least 1");
+        }
+        if !(1..=200).contains(&self.database.max_connections) {
+            faults.add("database.max_connections", "has to be from 1 to 200");
+        }
+        if !(0.0..=1.0).contains(&self.trace.ratio) {
+            faults.add("trace.ratio", "has to be from 0 to 1");
+        }
+        if self
+            .public_url
+            .parse::<http::Uri>()
+            .is_ok_and(|url| url.host().is_none())
+        {
+            faults.add("public_url", "has to be a URL with a host");
+        }
+        for (name, url) in &self.services {
+            if url.parse::<http::Uri>().map_or(true, |url| url.host().is_none()) {
+                faults.add(&format!("services.{name}"), "has to be a URL with a host");
+            }
+        }
+        if self.env == Environment::Production {
+            let key = self.page_token_key.expose_secret();
+            if key.len() < 32 || key == "development-only" {
+                faults.add(
+                    "page_token_key",
+                    "has to be a secret of 32 characters or more in production",
+                );
+            }
+            if self.public_url.starts_with("http://") {
+                tracing::warn!("public_url is not https: links in mails are not safe on their way");
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! UUIDv7 newtypes, so that a course's id cannot be passed where a user's is meant.
+
+use time::OffsetDateTime;
+use uuid::{NoContext, Timestamp, Uuid};
+
+/// A text that is not a UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUID")]
+pub struct InvalidId;
+
+/// A UUIDv7 whose time part is `now`: ids sort by creation and inserts stay local in the index.
+pub fn new_uuid(now: OffsetDateTime) -> Uuid {
+    let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond()))
+}
+
+/// Declares id newtypes: `typed_id!(CourseId, "A course.")`.
+#[macro_export]
+macro_rules! typed_id {
+    ($($name:ident, $doc:literal;)+) => {$(
+        #[doc = $doc]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, $crate::serde::Serialize, $crate::serde::Deserialize, $crate::sqlx::Type)]
+        #[serde(crate = "typed_id::serde", transparent)]
+        #[sqlx(transparent)]
+        pub struct $name(pub $crate::uuid::Uuid);
+        $crate::typed_id!(@impl $name);
+    )+};
+    (@impl $name:ident) => {
+        impl $name {
+            /// A new id; its time part is `now`.
+            pub fn new(now: $crate::time::OffsetDateTime) -> Self {
+                Self($crate::new_uuid(now))
+            }
+        }
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(&self.0, f)
+            }
+        }
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::InvalidId;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $crate::uuid::Uuid::try_parse(text).map(Self).map_err(|_| $crate::InvalidId)
+            }
+        }
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0.to_string()
+            }
+        }
+    };
+}
+
+pub use {serde, sqlx, time, uuid};
+
+/// The ids of the product's own things.
+mod ids {
+    use crate as typed_id;
+    typed_id!(
+        UserId, "A user account.";
+        SessionId, "A signed-in session (`sid` of its tokens).";
+        TokenId, "One access token (`jti`).";
+        CourseId, "A course.";
+        CategoryId, "A category of courses.";
+        TopicId, "A topic of a course.";
+        VideoId, "A video of a course.";
+        EnrollmentId, "A student's enrolment in a course.";
+        NotificationId, "An entry of a user's inbox.";
+        MailId, "An outgoing mail.";
+        EventId, "A domain event (CloudEvents `id`).";
+    );
+}
+pub use ids::*;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_and_json_round_trip(seconds in 0i64..4_000_000_000) {
+            let id = CourseId::new(OffsetDateTime::from_unix_timestamp(seconds).unwrap());
+            prop_assert_eq!(id.to_string().parse::<CourseId>().unwrap(), id);
+            let json = serde_json::to_string(&id).unwrap();
+            prop_assert_eq!(serde_json::from_str::<CourseId>(&json).unwrap(), id);
+            prop_assert_eq!(id.0.get_version_num(), 7);
+        }
+
+        #[test]
+        fn ids_sort_by_time(a in 0i64..4_000_000_000, b in 0i64..4_000_000_000) {
+            prop_assume!(a < b);
+            let at = |s| CourseId::new(OffsetDateTime::from_unix_timestamp(s).unwrap());
+            prop_assert!(at(a) < at(b));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert_eq!("not-an-id".parse::<UserId>(), Err(InvalidId));
+    }
+}

@@ -1,0 +1,216 @@
+"""Lints, renders and validates the Helm charts without a cluster, and holds compose.yaml against them.
+
+Prints one line per check and exits 1 on any fault. Needs helm-python-sdk and kubernetes-validate.
+"""
+
+import re
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import helm_python as helm
+import kubernetes_validate
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROCESSES = ["gateway", "auth", "catalog", "enrollment", "notification"]
+KUBERNETES = ["1.29", kubernetes_validate.latest_version()]
+# Kinds that no Kubernetes release defines; their shape is checked by their operator only.
+FOREIGN_KINDS = {"ServiceMonitor"}
+# Names that compose leaves to its user: without a mail relay it writes mail to files.
+ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL"}
+
+EVERYTHING = {
+    "process": {
+        "image": {"digest": "sha256:" + "0" * 64, "pullSecrets": ["registry"]},
+        "config": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "SC_NUMBER": 5, "SC_SWITCH": True},
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "scratch": {"enabled": True},
+        "service": {"annotations": {"a": "b"}},
+        "serviceAccount": {"annotations": {"a": "b"}},
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"a": "b"},
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "a", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}},
+        "priorityClassName": "high",
+        "networkPolicy": {
+            "extraIngress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+            "extraEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+        },
+    }
+}
+NOTHING = {
+    "process": {
+        "fullnameOverride": "other",
+        "autoscaling": {"enabled": False},
+        "replicas": 1,
+        "migration": {"enabled": False},
+        "networkPolicy": {"enabled": False},
+        "podDisruptionBudget": {"enabled": False},
+    }
+}
+# No secret at all, which only a process without a migration can be.
+BARE = {"process": {"migration": {"enabled": False}, "secrets": {key: None for key in (
+    "SC_DATABASE__URL", "SC_REDIS__URL", "SC_AMQP__URL", "SC_SERVICE_SECRET", "SC_KEYS__ENCRYPTION_KEY",
+    "SC_MAIL__SMTP_URL", *(f"SC_SERVICE_SECRETS__{name.upper()}" for name in PROCESSES))}}}
+COMBINATIONS = {"defaults": {}, "everything": EVERYTHING, "nothing": NOTHING, "bare": BARE}
+INGRESS = {"ingress": {"enabled": True, "className": "nginx", "annotations": {"a": "b"}, "tlsSecret": "school-tls"}}
+
+REFUSED = {
+    "unknown key": {"nope": 1},
+    "unknown key of the process": {"process": {"nope": 1}},
+    "unknown nested key": {"process": {"image": {"tagg": "1"}}},
+    "one replica under autoscaling": {"process": {"autoscaling": {"minReplicas": 1}}},
+    "maximum below minimum": {"process": {"autoscaling": {"minReplicas": 5, "maxReplicas": 3}}},
+    "secret without a key": {"process": {"secrets": {"SC_EXTRA": {"name": "a"}}}},
+    "setting of another program": {"process": {"config": {"PATH": "/tmp"}}},
+    "port out of range": {"process": {"ports": {"admin": 70000}}},
+    "no image": {"process": {"image": {"repository": ""}}},
+}
+
+
+class StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice: the last one would win in silence."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"key stands twice: {twice}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def manifests(chart, values, name):
+    """Every object of a rendered chart."""
+    objects = []
+    for text in chart.render(values, name=name, namespace="sc").values():
+        objects += [item for item in yaml.load_all(text, Loader=StrictLoader) if item]
+    return objects
+
+
+def faults_of(objects):
+    """What Kubernetes would refuse, and what it would accept though it cannot work."""
+    faults = []
+    seen = [(item["kind"], item["metadata"]["name"]) for item in objects]
+    faults += [f"{kind}/{name} stands twice" for kind, name in set(seen) if seen.count((kind, name)) > 1]
+    for item in objects:
+        where = f"{item['kind']}/{item['metadata']['name']}"
+        if item["kind"] not in FOREIGN_KINDS:
+            for version in KUBERNETES:
+                try:
+                    kubernetes_validate.validate(item, version, strict=True)
+                except Exception as fault:  # its classes share no base
+                    faults.append(f"{where} on {version}: {getattr(fault, 'message', fault)}")
+    kinds = {item["kind"]: item for item in objects}
+    pod = kinds["Deployment"]["spec"]["template"]
+    selector = kinds["Service"]["spec"]["selector"].items()
+    if not selector <= pod["metadata"]["labels"].items():
+        faults.append("the Service does not select the servers")
+    if "Job" in kinds and selector <= kinds["Job"]["spec"]["template"]["metadata"]["labels"].items():
+        faults.append("the Service selects the migration")
+    if ("replicas" in kinds["Deployment"]["spec"]) == ("HorizontalPodAutoscaler" in kinds):
+        faults.append("either the Deployment or the autoscaler has to say how many pods there are")
+    container = pod["spec"]["containers"][0]
+    ports = {port["name"] for port in container["ports"]}
+    wanted = {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    wanted |= {port["targetPort"] for port in kinds["Service"]["spec"]["ports"]}
+    faults += [f"port {port} is not open" for port in wanted - ports]
+    volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
+    faults += [f"volume {mount['name']} is missing" for mount in container["volumeMounts"] if mount["name"] not in volumes]
+    return faults
+
+
+def settings_of(objects):
+    """Names of the SC_ settings that the server is given, whether by value or by file."""
+    kinds = {item["kind"]: item for item in objects}
+    container = kinds["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    return set(kinds["ConfigMap"]["data"]) | {entry["name"].removesuffix("_FILE") for entry in container.get("env", [])}
+
+
+def main():
+    failed = 0
+
+    def report(name, faults, started):
+        nonlocal failed
+        failed += bool(faults)
+        print(f"{'FAIL' if faults else 'ok':<5}{name} ({time.monotonic() - started:.1f} s)", flush=True)
+        for fault in faults:
+            print(f"       {fault}")
+
+    compose = yaml.load((ROOT / "deploy/compose.yaml").read_text(), Loader=StrictLoader)
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy, so that the vendored library never reaches the tree.
+        charts = Path(folder) / "k8s"
+        shutil.copytree(ROOT / "k8s", charts, ignore=shutil.ignore_patterns("charts", "Chart.lock", "*.tgz"))
+
+        started = time.monotonic()
+        findings = helm.lint(charts / "sc-service", {}, strict=True)
+        report("chart sc-service: lint", findings["errors"], started)
+
+        for name in PROCESSES:
+            started = time.monotonic()
+            path = charts / name
+            helm.dependency_update(path, skip_refresh=True)
+            findings = helm.lint(path, {}, strict=True)
+            bad = [message["error"] for message in findings["messages"] if message["severity"] >= 2]
+            report(f"chart {name}: lint", findings["errors"] or bad, started)
+
+            with helm.Chart.load(path) as chart:
+                started = time.monotonic()
+                combinations = COMBINATIONS | ({"ingress": INGRESS} if name == "gateway" else {})
+                faults, objects = [], 0
+                for title, values in combinations.items():
+                    try:
+                        rendered = manifests(chart, values, name)
+                        objects += len(rendered)
+                        faults += [f"{title}: {fault}" for fault in faults_of(rendered)]
+                    except (helm.HelmError, yaml.YAMLError) as fault:
+                        faults.append(f"{title}: {fault}")
+                report(f"chart {name}: {len(combinations)} sets of values, {objects} objects on "
+                       f"{' and '.join(KUBERNETES)}", faults, started)
+
+                started = time.monotonic()
+                faults = []
+                for title, values in REFUSED.items():
+                    try:
+                        chart.render(values, name=name, namespace="sc")
+                        faults.append(f"accepted: {title}")
+                    except helm.HelmError:
+                        pass
+                report(f"chart {name}: {len(REFUSED)} wrong sets of values refused", faults, started)
+
+                started = time.monotonic()
+                in_chart = settings_of(manifests(chart, {}, name)) - ONLY_IN_CHARTS
+                environment = compose["services"][name]["environment"]
+                in_compose = {key.removesuffix("_FILE") for key in environment}
+                report(f"chart {name}: its settings are those of compose.yaml",
+                       [f"only in the chart: {key}" for key in sorted(in_chart - in_compose)], started)
+
+    started = time.monotonic()
+    declared = set(compose["secrets"])
+    made = {Path(entry).name for entry in Path(sys.argv[1]).iterdir()}
+    used, faults = set(), []
+    for name, service in compose["services"].items():
+        mounted = {entry if isinstance(entry, str) else entry["source"] for entry in service.get("secrets", [])}
+        used |= mounted
+        named = set(re.findall(r"/run/secrets/(\w+)", str(service)))
+        faults += [f"{name} names {secret} without mounting it" for secret in sorted(named - mounted)]
+    faults += [f"not made by secrets.sh: {secret}" for secret in sorted(declared - made)]
+    faults += [f"not used: {secret}" for secret in sorted(declared - used)]
+    report("compose: secrets are made, mounted and used", faults, started)
+
+    started = time.monotonic()
+    roles = ROOT / "deploy/roles.sql"
+    wanted = set(re.findall(r":'(\w+)'", roles.read_text())) if roles.exists() else {"(roles.sql is missing)"}
+    given = set(re.findall(r"--set (\w+)=", (ROOT / "deploy/init-roles.sh").read_text()))
+    report("compose: init-roles.sh gives roles.sql its variables",
+           [f"not given: {name}" for name in sorted(wanted - given)], started)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

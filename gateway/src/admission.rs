@@ -1,0 +1,124 @@
+//! Who may pass, and how often.
+
+use access_token::Caller;
+use contracts::{Auth, Method};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use problem::{Problem, codes};
+use rate_limit::{Bucket, Decision};
+use request_context::bearer;
+
+use crate::app::Gateway;
+
+/// A request that may go on.
+pub struct Admitted {
+    /// The token to pass on.
+    pub token: Option<String>,
+}
+
+/// Authenticates, limits and checks the policy, in this order: the limit is the user's where there is one, and a wrong token
+/// counts against its address. Headers of the limit are given also when the request is refused.
+pub async fn admit(
+    gateway: &Gateway,
+    method: &'static Method,
+    headers: &HeaderMap,
+) -> (HeaderMap, Result<Admitted, Problem>) {
+    let authenticated = authenticate(gateway, method, headers).await;
+    let caller = authenticated
+        .as_ref()
+        .map_or(&Caller::Anonymous, |(caller, _)| caller);
+    let mut limits = HeaderMap::new();
+    if let Some(decision) = limit(gateway, method, caller).await {
+        write_limits(&mut limits, method, &decision);
+        if !decision.allowed {
+            metrics::counter!("rate_limited_total", "class" => method.policy.rate_class.as_str())
+                .increment(1);
+            let problem = Problem::new(&codes::RATE_LIMITED).with_retry_after(decision.retry_after);
+            return (limits, Err(problem));
+        }
+    }
+    let admitted = authenticated.and_then(|(caller, token)| {
+        match method.policy.permission {
+            Some(permission) if !caller.has(permission) => {
+                return Err(Problem::new(&codes::PERMISSION_DENIED));
+            }
+            _ => {}
+        }
+        Ok(Admitted { token })
+    });
+    (limits, admitted)
+}
+
+async fn authenticate(
+    gateway: &Gateway,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<(Caller, Option<String>), Problem> {
+    if method.policy.auth == Auth::Public {
+        return Ok((Caller::Anonymous, None));
+    }
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return match method.policy.auth {
+            Auth::Optional => Ok((Caller::Anonymous, None)),
+            _ => Err(Problem::new(&codes::UNAUTHENTICATED)),
+        };
+    };
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(bearer)
+        .ok_or_else(|| Problem::new(&codes::INVALID_TOKEN))?;
+    match gateway.verifier.verify(token).await? {
+        // A service token is for the inside; the edge takes users' alone.
+        Caller::Service(_) => Err(Problem::new(&codes::INVALID_TOKEN)),
+        caller => Ok((caller, Some(token.to_owned()))),
+    }
+}
+
+async fn limit(gateway: &Gateway, method: &Method, caller: &Caller) -> Option<Decision> {
+    if !gateway.rates.enabled {
+        return None;
+    }
+    let ip = request_context::current().client_ip?;
+    let class = method.policy.rate_class;
+    let key = match caller {
+        Caller::User(user) => format!("ratelimit:user:{}:{}", user.id, class.as_str()),
+        _ => format!("ratelimit:ip:{ip}:{}", class.as_str()),
+    };
+    let edge = Bucket {
+        key: format!("ratelimit:ip:{ip}"),
+        limit: gateway.rates.edge,
+    };
+    gateway
+        .limiter
+        .check(&[
+            edge,
+            Bucket {
+                key,
+                limit: gateway.rates.of(class),
+            },
+        ])
+        .await
+}
+
+/// `X-RateLimit-*` (C-RL-03) and the fields of the IETF draft.
+fn write_limits(headers: &mut HeaderMap, method: &Method, decision: &Decision) {
+    let (limit, class) = (decision.limit, method.policy.rate_class.as_str());
+    let reset = decision.reset_after.as_secs_f64().ceil() as u64;
+    let mut put = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put("x-ratelimit-limit", limit.capacity.to_string());
+    put("x-ratelimit-remaining", decision.remaining.to_string());
+    put("x-ratelimit-reset", reset.to_string());
+    put(
+        "ratelimit-policy",
+        format!("\"{class}\";q={};w={}", limit.refill, limit.period_seconds),
+    );
+    put(
+        "ratelimit",
+        format!("\"{class}\";r={};t={reset}", decision.remaining),
+    );
+}

@@ -1,0 +1,102 @@
+//! The composition root.
+
+use std::sync::Arc;
+
+use access_token::Verifier;
+use axum::Router;
+use rate_limit::RateLimiter;
+use rpc_client::RpcClient;
+use service_runtime::Migrator;
+use service_runtime::admin::{Health, health_routes, metrics_routes};
+use service_runtime::{App, NoCommand, Runtime};
+
+use crate::config::{RateSettings, Settings};
+use crate::listen::Listener;
+use crate::rest::Routes;
+use crate::{pages, stack};
+
+/// What requests are served with.
+pub struct Gateway {
+    pub verifier: Arc<Verifier>,
+    pub limiter: RateLimiter,
+    pub rates: RateSettings,
+    pub clients: Clients,
+}
+
+/// The services behind the gateway.
+pub struct Clients {
+    pub auth: RpcClient,
+    pub catalog: RpcClient,
+    pub enrollment: RpcClient,
+    pub notification: RpcClient,
+}
+
+impl Clients {
+    /// The client of the process that serves an RPC.
+    pub fn of(&self, service: &str) -> Option<&RpcClient> {
+        match service {
+            "auth" => Some(&self.auth),
+            "catalog" => Some(&self.catalog),
+            "enrollment" => Some(&self.enrollment),
+            "notification" => Some(&self.notification),
+            _ => None,
+        }
+    }
+}
+
+impl App for Gateway {
+    const NAME: &'static str = "gateway";
+    const DEFAULTS: &'static str = include_str!("../config.default.toml");
+    type Settings = Settings;
+    type Command = NoCommand;
+
+    fn migrator() -> Option<Migrator> {
+        None
+    }
+
+    async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
+        let gateway = Arc::new(Self {
+            verifier: runtime.verifier(),
+            limiter: RateLimiter::new(runtime.redis().clone()),
+            rates: settings.ratelimit,
+            clients: Clients {
+                auth: runtime.rpc("auth"),
+                catalog: runtime.rpc("catalog"),
+                enrollment: runtime.rpc("enrollment"),
+                notification: runtime.rpc("notification"),
+            },
+        });
+        let health = health(runtime, &gateway);
+        let mut router = Router::new()
+            .merge(Routes::of_all_rpcs(&gateway))
+            .merge(pages::routes())
+            .merge(health_routes(health));
+        if settings.http.public_metrics {
+            router = router.merge(metrics_routes());
+        }
+        let router = stack::around(router, &settings.http, runtime.clock());
+        let listener = Listener::bind(&settings.http).await?;
+        runtime.serve(move |stop| listener.serve(router, stop));
+        Ok(())
+    }
+}
+
+/// Ready while the database behind auth answers: nobody can sign in without it, and the others share it.
+fn health(runtime: &Runtime, gateway: &Arc<Gateway>) -> Health {
+    let health = Health::new(
+        None,
+        runtime.redis().clone(),
+        Some(runtime.bus().clone()),
+        runtime.stopping(),
+    );
+    let gateway = Arc::clone(gateway);
+    health.requires("database", move || {
+        let auth = gateway.clients.auth.clone();
+        async move {
+            let request = contracts::auth::v1::GetJwksRequest {};
+            auth.call::<contracts::auth::v1::rpc::GetJwks>(request)
+                .await
+                .is_ok()
+        }
+    })
+}

@@ -1,0 +1,228 @@
+//! The accept loop. Our own, as `axum::serve` gives hyper no timer, and without one a client can send its head for ever.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::body::Body;
+use dashmap::DashMap;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::config::HttpSettings;
+use crate::tls;
+
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const MAX_STREAMS: u32 = 128;
+const MAX_HEADER_BYTES: u32 = 32 << 10;
+/// Streams that a client may open and reset before it is cut off (CVE-2023-44487).
+const MAX_RESET_STREAMS: usize = 64;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    pub address: SocketAddr,
+    pub is_tls: bool,
+}
+
+pub struct Listener {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    builder: Builder<TokioExecutor>,
+    places: Arc<Semaphore>,
+    per_ip: PerIp,
+}
+
+impl Listener {
+    pub async fn bind(settings: &HttpSettings) -> Result<Self> {
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        Ok(Self {
+            listener,
+            tls: tls::acceptor(settings)?,
+            builder: builder(Duration::from_secs(settings.header_timeout_seconds)),
+            places: Arc::new(Semaphore::new(settings.max_connections)),
+            per_ip: PerIp {
+                open: Arc::default(),
+                max: settings.max_connections_per_ip,
+            },
+        })
+    }
+
+    /// Serves until `stop`, then lets what is under way finish.
+    pub async fn serve(self, router: Router, stop: CancellationToken) -> Result<()> {
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => self.connection(stream, address, &router, &graceful),
+                Err(fault) => {
+                    // Out of file descriptors, most often: a pause lets some go.
+                    tracing::warn!(
+                        error = &fault as &dyn std::error::Error,
+                        "a connection was not accepted"
+                    );
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        graceful.shutdown().await;
+        Ok(())
+    }
+
+    fn connection(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        router: &Router,
+        graceful: &GracefulShutdown,
+    ) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            metrics::counter!("connections_refused_total", "why" => "full").increment(1);
+            return;
+        };
+        let Some(of_ip) = self.per_ip.enter(address.ip()) else {
+            metrics::counter!("connections_refused_total", "why" => "address").increment(1);
+            return;
+        };
+        let held = Held {
+            _place: place,
+            _of_ip: of_ip,
+        };
+        let _ = stream.set_nodelay(true);
+        let (builder, router, watcher) = (self.builder.clone(), router.clone(), graceful.watcher());
+        match self.tls.clone() {
+            None => {
+                tokio::spawn(serve_connection(
+                    builder,
+                    stream,
+                    Peer {
+                        address,
+                        is_tls: false,
+                    },
+                    router,
+                    watcher,
+                    held,
+                ));
+            }
+            Some(tls) => {
+                tokio::spawn(async move {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                        serve_connection(
+                            builder,
+                            stream,
+                            Peer {
+                                address,
+                                is_tls: true,
+                            },
+                            router,
+                            watcher,
+                            held,
+                        )
+                        .await;
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn serve_connection<S>(
+    builder: Builder<TokioExecutor>,
+    stream: S,
+    peer: Peer,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+    _held: Held,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .into_owned();
+    if let Err(fault) = watcher.watch(connection).await {
+        tracing::debug!(peer = %peer.address, error = fault.as_ref() as &dyn std::error::Error, "a connection ended badly");
+    }
+}
+
+fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(64 << 10);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS);
+    builder
+}
+
+/// The places that a connection takes while it lives.
+struct Held {
+    _place: OwnedSemaphorePermit,
+    _of_ip: OfIp,
+}
+
+/// Open connections of each address.
+#[derive(Clone)]
+struct PerIp {
+    open: Arc<DashMap<IpAddr, usize>>,
+    max: usize,
+}
+
+struct OfIp {
+    open: Arc<DashMap<IpAddr, usize>>,
+    ip: IpAddr,
+}
+
+impl PerIp {
+    /// `None` when the address has as many as it may.
+    fn enter(&self, ip: IpAddr) -> Option<OfIp> {
+        let mut count = self.open.entry(ip).or_insert(0);
+        if *count >= self.max {
+            return None;
+        }
+        *count += 1;
+        Some(OfIp {
+            open: Arc::clone(&self.open),
+            ip,
+        })
+    }
+}
+
+impl Drop for OfIp {
+    fn drop(&mut self) {
+        self.open.remove_if_mut(&self.ip, |_, count| {
+            *count -= 1;
+            *count == 0
+        });
+    }
+}

@@ -1,0 +1,16 @@
+//! The HTTP edge: terminates HTTP, checks tokens and limits, routes to the services over gRPC.
+
+mod admission;
+mod answer;
+mod app;
+mod client_ip;
+mod config;
+mod listen;
+mod pages;
+mod rest;
+mod stack;
+mod tls;
+
+fn main() -> std::process::ExitCode {
+    service_runtime::main::<app::Gateway>()
+}

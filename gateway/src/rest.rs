@@ -1,0 +1,148 @@
+//! Every RPC with an HTTP rule as a route, through one generic handler.
+
+mod reply;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+use contracts::{Rest, RestInput, RestVisitor};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Uri};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use problem::{Problem, codes};
+use request_context::RequestContext;
+
+use crate::admission::admit;
+use crate::answer::problem_answer;
+use crate::app::Gateway;
+
+/// Collects the routes of all RPCs.
+pub struct Routes {
+    router: Router<Arc<Gateway>>,
+}
+
+impl Routes {
+    pub fn of_all_rpcs(gateway: &Arc<Gateway>) -> Router {
+        let mut routes = Self {
+            router: Router::new(),
+        };
+        contracts::visit_routes(&mut routes);
+        routes.router.with_state(Arc::clone(gateway))
+    }
+}
+
+impl RestVisitor for Routes {
+    fn route<R: Rest>(&mut self) {
+        let Some(http) = R::METHOD.http else { return };
+        let verb = match http.verb {
+            "GET" => MethodFilter::GET,
+            "POST" => MethodFilter::POST,
+            "PUT" => MethodFilter::PUT,
+            "PATCH" => MethodFilter::PATCH,
+            _ => MethodFilter::DELETE,
+        };
+        self.router = std::mem::take(&mut self.router).route(http.path, on(verb, handle::<R>));
+    }
+}
+
+async fn handle<R: Rest>(
+    State(gateway): State<Arc<Gateway>>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let (limits, admitted) = admit(&gateway, R::METHOD, &head.headers).await;
+    let served = match admitted {
+        Ok(admitted) => serve::<R>(&gateway, admitted.token, &path, &head.uri, &head.headers, body).await,
+        Err(problem) => Err(problem),
+    };
+    let mut response = served.unwrap_or_else(|problem| {
+        problem.log();
+        problem_answer(&problem, &head.uri)
+    });
+    response.headers_mut().extend(limits);
+    response
+}
+
+async fn serve<R: Rest>(
+    gateway: &Gateway,
+    token: Option<String>,
+    path: &RawPathParams,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body = Limited::new(body, R::METHOD.policy.max_body_bytes)
+        .collect()
+        .await
+        .map_err(unreadable)?
+        .to_bytes();
+    if !body.is_empty() {
+        check_content_type(headers)?;
+    }
+    let path: Vec<(&str, &str)> = path.iter().collect();
+    let request = R::bind(RestInput {
+        path: &path,
+        query: uri.query(),
+        body: &body,
+    })?;
+    let client = gateway
+        .clients
+        .of(R::METHOD.service)
+        .ok_or_else(|| Problem::internal("an RPC of no service"))?;
+    let context = RequestContext {
+        authorization: token.map(Into::into),
+        idempotency_key: idempotency_key(headers)?.map(Into::into),
+        ..request_context::current()
+    };
+    let answer = request_context::scope(context, client.call::<R>(request)).await?;
+    reply::reply::<R>(answer, headers)
+}
+
+fn unreadable(fault: Box<dyn std::error::Error + Send + Sync>) -> Problem {
+    if fault.is::<LengthLimitError>() {
+        Problem::new(&codes::PAYLOAD_TOO_LARGE)
+    } else {
+        Problem::new(&codes::MALFORMED_REQUEST).with_source(fault)
+    }
+}
+
+/// `application/json`, in UTF-8 where it says a charset.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let unsupported = || Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE);
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(unsupported)?;
+    let mut parts = value.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => {
+            charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    if is_json && is_utf8 {
+        Ok(())
+    } else {
+        Err(unsupported())
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    match key {
+        Some(key) => Ok(Some(key.to_owned())),
+        None => Err(Problem::new(&codes::MALFORMED_REQUEST)
+            .with_detail("Idempotency-Key has to be 1 to 255 visible ASCII characters")),
+    }
+}

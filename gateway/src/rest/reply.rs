@@ -1,0 +1,110 @@
+//! A service's answer as HTTP: status, Location, ETag, caching.
+
+use axum::body::Body;
+use axum::response::Response;
+use contracts::Rest;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use problem::Problem;
+use service_runtime::grpc::{HTTP_STATUS, IDEMPOTENT_REPLAYED};
+
+pub fn reply<R: Rest>(
+    answer: tonic::Response<R::Response>,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let policy = &R::METHOD.policy;
+    let metadata = answer.metadata();
+    let own_status = metadata
+        .get(HTTP_STATUS)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let status =
+        StatusCode::from_u16(own_status.unwrap_or(policy.success_status)).map_err(Problem::internal)?;
+    let replayed = metadata.get(IDEMPOTENT_REPLAYED).is_some();
+    let message = answer.into_inner();
+
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    let own = response.headers_mut();
+    if status == StatusCode::CREATED
+        && let Some(location) = R::location(&message)
+    {
+        own.insert(
+            LOCATION,
+            HeaderValue::from_str(&location).map_err(Problem::internal)?,
+        );
+    }
+    if replayed {
+        own.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    let cacheable = policy.cache.is_some();
+    // `no-cache` keeps the copy but asks each time, which a 304 makes cheap; a changed course shows at once.
+    let caching = if cacheable {
+        "private, no-cache"
+    } else {
+        "no-store"
+    };
+    own.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    if status == StatusCode::NO_CONTENT || status == StatusCode::ACCEPTED {
+        return Ok(response);
+    }
+    let json = serde_json::to_vec(&message).map_err(Problem::internal)?;
+    if cacheable {
+        let tag = etag(&json);
+        own.insert(VARY, HeaderValue::from_static("Authorization"));
+        own.insert(ETAG, HeaderValue::from_str(&tag).map_err(Problem::internal)?);
+        if headers
+            .get(IF_NONE_MATCH)
+            .is_some_and(|known| matches(known, &tag))
+        {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(response);
+        }
+    }
+    own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.body_mut() = Body::from(json);
+    Ok(response)
+}
+
+/// Weak, as the same answer may travel compressed or not.
+fn etag(body: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
+    format!("W/\"{}\"", hex::encode(&digest.as_ref()[..16]))
+}
+
+/// The weak comparison of RFC 9110, section 8.8.3.2.
+fn matches(known: &HeaderValue, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    known.to_str().is_ok_and(|known| {
+        known
+            .split(',')
+            .any(|one| one.trim() == "*" || opaque(one) == opaque(tag))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_compared_weakly() {
+        let tag = etag(b"{}");
+        let strong = tag.trim_start_matches("W/").to_owned();
+        for (known, same) in [
+            (tag.clone(), true),
+            (strong, true),
+            ("*".into(), true),
+            ("\"x\"".into(), false),
+        ] {
+            assert_eq!(
+                matches(&HeaderValue::from_str(&known).unwrap(), &tag),
+                same,
+                "{known}"
+            );
+        }
+        assert!(matches(
+            &HeaderValue::from_str(&format!("\"x\", {tag}")).unwrap(),
+            &tag
+        ));
+        assert_ne!(etag(b"{}"), etag(b"[]"));
+    }
+}

@@ -1,0 +1,113 @@
+//! The composition root.
+
+use std::sync::Arc;
+
+use access_token::{Revocations, permissions};
+use anyhow::Context;
+use aws_lc_rs::hmac;
+use cache::Redis;
+use clock::Clock;
+use contracts::auth::v1::auth_service_server::AuthServiceServer;
+use contracts::auth::v1::user_service_server::UserServiceServer;
+use postgres::{Database, PageTokens};
+use service_runtime::{App, Migrator, Runtime};
+
+use crate::config::Settings;
+use crate::demo::Command;
+use crate::grpc::{AuthGrpc, UserGrpc};
+use crate::keys::KeyRing;
+use crate::passwords::Passwords;
+use crate::storage::roles;
+use crate::{demo, jobs};
+
+/// What the use cases work with.
+pub struct Auth {
+    pub db: Database,
+    pub clock: Clock,
+    pub pages: PageTokens,
+    pub redis: Redis,
+    pub passwords: Passwords,
+    pub keys: Arc<KeyRing>,
+    pub revocations: Revocations,
+    /// Makes the successor of each refresh token.
+    pub refresh_key: hmac::Key,
+    pub settings: Settings,
+}
+
+impl Auth {
+    pub fn new(runtime: &Runtime, settings: Settings) -> anyhow::Result<Self> {
+        let encryption_key = settings.keys.bytes().context("keys.encryption_key")?;
+        let derived = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, &encryption_key),
+            b"refresh-token-successor",
+        );
+        let tokens = &runtime.settings().tokens;
+        let (db, clock) = (runtime.database().clone(), runtime.clock());
+        let keys = KeyRing::new(
+            db.clone(),
+            clock.clone(),
+            &tokens.issuer,
+            &tokens.audience,
+            encryption_key,
+        );
+        Ok(Self {
+            pages: runtime.page_tokens(),
+            redis: runtime.redis().clone(),
+            passwords: Passwords::new(&settings.passwords)?,
+            keys: Arc::new(keys),
+            revocations: runtime.revocations(),
+            refresh_key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            db,
+            clock,
+            settings,
+        })
+    }
+
+    /// The three roles of a new installation; edited ones stay as they are.
+    pub async fn ensure_roles(&self) -> Result<(), sqlx::Error> {
+        for role in ["student", "teacher", "admin"] {
+            let permissions: Vec<String> = permissions::defaults(role)
+                .iter()
+                .map(|p| (*p).to_owned())
+                .collect();
+            roles::ensure(self.db.primary(), role, &permissions).await?;
+        }
+        Ok(())
+    }
+}
+
+impl App for Auth {
+    const NAME: &'static str = "auth";
+    const DEFAULTS: &'static str = include_str!("../config.default.toml");
+    type Settings = Settings;
+    type Command = Command;
+
+    fn migrator() -> Option<Migrator> {
+        Some(sqlx::migrate!("../../migrations/auth"))
+    }
+
+    async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
+        let app = Arc::new(Self::new(runtime, settings)?);
+        app.ensure_roles().await?;
+        app.keys.refresh().await?;
+        runtime.use_own_keys(app.keys.clone());
+        runtime.relay_outbox();
+        runtime.spawn("signing-keys", jobs::keep_keys(app.clone(), runtime.shutdown()));
+        runtime.spawn(
+            "own-revocations",
+            jobs::follow_revocations(app.clone(), runtime.shutdown()),
+        );
+        runtime.spawn("cleaning", jobs::clean(app.clone(), runtime.shutdown()));
+        runtime.grpc(|routes| {
+            routes.add_service(AuthServiceServer::new(AuthGrpc::new(app.clone())));
+            routes.add_service(UserServiceServer::new(UserGrpc::new(app)));
+        });
+        Ok(())
+    }
+
+    async fn command(runtime: &mut Runtime, settings: Settings, command: Command) -> anyhow::Result<()> {
+        match command {
+            Command::SeedDemo => demo::seed(runtime, settings).await,
+        }
+    }
+}

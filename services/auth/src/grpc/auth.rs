@@ -1,0 +1,119 @@
+use std::sync::Arc;
+
+use contracts::auth::v1::auth_service_server::AuthService;
+use contracts::auth::v1::{
+    ConfirmPasswordResetRequest, GetJwksRequest, GetJwksResponse, IssueServiceTokenRequest,
+    IssueServiceTokenResponse, ListRevocationsRequest, ListRevocationsResponse, LoginRequest, LogoutRequest,
+    RefreshRequest, RegisterRequest, RegisterResponse, RequestPasswordResetRequest, TokenResponse,
+    VerifyEmailRequest,
+};
+use contracts::{Empty, timestamp};
+use service_runtime::grpc::admit;
+use tonic::{Request, Response, Status};
+
+use super::convert::{jwk, moment, revocation};
+use crate::app::Auth;
+use crate::usecases::confirm_password_reset::confirm_password_reset;
+use crate::usecases::issue_service_token::issue_service_token;
+use crate::usecases::list_revocations::list_revocations;
+use crate::usecases::login::login;
+use crate::usecases::logout::logout;
+use crate::usecases::refresh::refresh;
+use crate::usecases::register::register;
+use crate::usecases::request_password_reset::request_password_reset;
+use crate::usecases::verify_email::verify_email;
+
+pub struct AuthGrpc {
+    app: Arc<Auth>,
+}
+
+impl AuthGrpc {
+    pub fn new(app: Arc<Auth>) -> Self {
+        Self { app }
+    }
+}
+
+#[tonic::async_trait]
+impl AuthService for AuthGrpc {
+    async fn register(
+        &self,
+        request: Request<RegisterRequest>,
+    ) -> Result<Response<RegisterResponse>, Status> {
+        let (_, req) = admit(request)?;
+        Ok(Response::new(register(&self.app, req).await?.into()))
+    }
+
+    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<TokenResponse>, Status> {
+        let (_, req) = admit(request)?;
+        Ok(Response::new(
+            login(&self.app, &req.email, &req.password).await?.into(),
+        ))
+    }
+
+    async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<TokenResponse>, Status> {
+        let (_, req) = admit(request)?;
+        Ok(Response::new(refresh(&self.app, req.refresh_token).await?.into()))
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<Empty>, Status> {
+        let (caller, _) = admit(request)?;
+        logout(&self.app, &caller).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn verify_email(&self, request: Request<VerifyEmailRequest>) -> Result<Response<Empty>, Status> {
+        let (_, req) = admit(request)?;
+        verify_email(&self.app, req.token).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<RequestPasswordResetRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (_, req) = admit(request)?;
+        request_password_reset(&self.app, &req.email).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn confirm_password_reset(
+        &self,
+        request: Request<ConfirmPasswordResetRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (_, req) = admit(request)?;
+        confirm_password_reset(&self.app, req.token, &req.new_password).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn get_jwks(&self, request: Request<GetJwksRequest>) -> Result<Response<GetJwksResponse>, Status> {
+        admit(request)?;
+        Ok(Response::new(GetJwksResponse {
+            keys: self.app.keys.published().into_iter().map(jwk).collect(),
+        }))
+    }
+
+    async fn issue_service_token(
+        &self,
+        request: Request<IssueServiceTokenRequest>,
+    ) -> Result<Response<IssueServiceTokenResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let (access_token, expires_in) = issue_service_token(&self.app, &req.service, &req.secret)?;
+        Ok(Response::new(IssueServiceTokenResponse {
+            access_token,
+            expires_in,
+        }))
+    }
+
+    async fn list_revocations(
+        &self,
+        request: Request<ListRevocationsRequest>,
+    ) -> Result<Response<ListRevocationsResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let (entries, as_of) = list_revocations(&self.app, req.since.and_then(moment)).await?;
+        let revocations = entries.into_iter().map(revocation).collect();
+        Ok(Response::new(ListRevocationsResponse {
+            revocations,
+            as_of: Some(timestamp(as_of)),
+        }))
+    }
+}

@@ -1,0 +1,139 @@
+//! Between the contract's messages and the use cases' types.
+
+use std::str::FromStr;
+
+use access_token::{Jwk, Revocation};
+use contracts::auth::v1 as proto;
+use contracts::{Timestamp, timestamp};
+use problem::Problem;
+use time::OffsetDateTime;
+use typed_id::SessionId;
+
+use crate::storage::roles::Role;
+use crate::storage::sessions::Session;
+use crate::storage::users::User;
+use crate::usecases::login::Tokens;
+
+/// The id in a field whose rule has already demanded a UUID.
+pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|_| Problem::invalid_field(field, "string.uuid", "has to be a UUID"))
+}
+
+pub fn moment(at: Timestamp) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos))
+        .ok()
+}
+
+pub fn jwk(key: Jwk) -> proto::Jwk {
+    proto::Jwk {
+        kty: key.kty,
+        crv: key.crv,
+        x: key.x,
+        kid: key.kid,
+        r#use: key.r#use,
+        alg: key.alg,
+    }
+}
+
+pub fn revocation(entry: Revocation) -> proto::Revocation {
+    proto::Revocation {
+        kind: entry.kind.as_str().to_owned(),
+        subject: entry.subject,
+        revoked_at: Some(timestamp(entry.revoked_at)),
+        expires_at: Some(timestamp(entry.expires_at)),
+    }
+}
+
+pub fn session(stored: Session, current: SessionId) -> proto::Session {
+    proto::Session {
+        id: stored.id.into(),
+        device: stored.device,
+        ip: stored.ip,
+        current: stored.id == current,
+        created_at: Some(timestamp(stored.created_at)),
+        last_used_at: Some(timestamp(stored.last_used_at)),
+        expires_at: Some(timestamp(stored.expires_at)),
+    }
+}
+
+impl From<User> for proto::User {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.into(),
+            email: user.email,
+            full_name: user.full_name,
+            role: user.role,
+            locale: user.locale,
+            time_zone: user.time_zone,
+            email_verified: user.email_verified_at.is_some(),
+            is_active: user.is_active,
+            created_at: Some(timestamp(user.created_at)),
+            updated_at: Some(timestamp(user.updated_at)),
+        }
+    }
+}
+
+impl From<User> for proto::RegisterResponse {
+    fn from(user: User) -> Self {
+        let proto::User {
+            id,
+            email,
+            full_name,
+            role,
+            locale,
+            time_zone,
+            email_verified,
+            is_active,
+            ..
+        } = proto::User::from(user.clone());
+        Self {
+            id,
+            email,
+            full_name,
+            role,
+            locale,
+            time_zone,
+            email_verified,
+            is_active,
+            created_at: Some(timestamp(user.created_at)),
+            updated_at: Some(timestamp(user.updated_at)),
+        }
+    }
+}
+
+impl From<User> for proto::UserState {
+    fn from(user: User) -> Self {
+        Self {
+            user_id: user.id.into(),
+            email: user.email,
+            full_name: user.full_name,
+            locale: user.locale,
+            role: user.role,
+            email_verified: user.email_verified_at.is_some(),
+            is_active: user.is_active,
+            version: user.version,
+        }
+    }
+}
+
+impl From<Role> for proto::Role {
+    fn from(role: Role) -> Self {
+        Self {
+            name: role.name,
+            permissions: role.permissions,
+        }
+    }
+}
+
+impl From<Tokens> for proto::TokenResponse {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token,
+            token_type: "Bearer".into(),
+            expires_in: tokens.expires_in,
+            refresh_token: tokens.refresh_token,
+            user: Some(tokens.user.into()),
+        }
+    }
+}

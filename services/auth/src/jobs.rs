@@ -1,0 +1,77 @@
+//! Scheduled work of this service.
+
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+
+use time::Duration;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Auth;
+use crate::storage::{keys, one_time_tokens, revocations, sessions};
+
+const KEY_PERIOD: StdDuration = StdDuration::from_mins(1);
+const REVOCATION_PERIOD: StdDuration = StdDuration::from_secs(2);
+const CLEANING_PERIOD: StdDuration = StdDuration::from_hours(1);
+/// Sessions that are over stay this long, for who wonders about them.
+const SESSION_RETENTION: Duration = Duration::days(30);
+
+/// Follows the signing keys and makes the next one in time.
+pub async fn keep_keys(app: Arc<Auth>, shutdown: CancellationToken) {
+    while pause(&shutdown, KEY_PERIOD).await {
+        if let Err(fault) = app.keys.refresh().await {
+            tracing::warn!(
+                error = &fault as &dyn std::error::Error,
+                "signing keys were not refreshed"
+            );
+        }
+    }
+}
+
+/// Follows what other instances of this service revoke.
+pub async fn follow_revocations(app: Arc<Auth>, shutdown: CancellationToken) {
+    let mut since = None;
+    loop {
+        let now = app.clock.now();
+        let read = async {
+            let as_of = revocations::clock(app.db.primary()).await?;
+            Ok::<_, sqlx::Error>((revocations::since(app.db.primary(), since, now).await?, as_of))
+        };
+        if let Ok((entries, as_of)) = read.await {
+            entries.into_iter().for_each(|entry| app.revocations.apply(entry));
+            // Commits do not come in the order of their clocks.
+            since = Some(as_of - Duration::seconds(15));
+        }
+        app.revocations.purge(now);
+        if !pause(&shutdown, REVOCATION_PERIOD).await {
+            return;
+        }
+    }
+}
+
+/// C-AUTH-16, C-AUTH-17: removes what has expired.
+pub async fn clean(app: Arc<Auth>, shutdown: CancellationToken) {
+    while pause(&shutdown, CLEANING_PERIOD).await {
+        let (db, now) = (app.db.primary(), app.clock.now());
+        let cleaned = async {
+            let sessions = sessions::purge(db, now - SESSION_RETENTION).await?;
+            let tokens = one_time_tokens::purge(db, now - Duration::days(7)).await?;
+            let revocations = revocations::purge(db, now).await?;
+            let keys = keys::purge(db, now - Duration::days(7)).await?;
+            Ok::<_, sqlx::Error>((sessions, tokens, revocations, keys))
+        };
+        match cleaned.await {
+            Ok((sessions, tokens, revocations, keys)) => {
+                tracing::info!(sessions, tokens, revocations, keys, "expired rows are removed");
+            }
+            Err(fault) => tracing::warn!(error = &fault as &dyn std::error::Error, "nothing was removed"),
+        }
+    }
+}
+
+/// False when the process stops.
+async fn pause(shutdown: &CancellationToken, period: StdDuration) -> bool {
+    tokio::select! {
+        () = shutdown.cancelled() => false,
+        () = tokio::time::sleep(period) => true,
+    }
+}

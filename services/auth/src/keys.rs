@@ -1,0 +1,174 @@
+//! The signing keys: encrypted in the database, shared by all instances, rotated before anybody notices.
+
+use std::sync::Arc;
+
+use access_token::{BoxError, Issuer, Jwk, KeySource, SigningKey, SigningKeyError, UserToken};
+use async_trait::async_trait;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
+use clock::Clock;
+use parking_lot::RwLock;
+use postgres::{Database, WriteError};
+use time::Duration;
+
+use crate::storage::keys::{self, StoredKey};
+
+/// A key signs for this long.
+const PERIOD: Duration = Duration::days(30);
+/// Published this long before it signs: verifiers ask for an unknown key at most every 10 s.
+const LEAD: Duration = Duration::minutes(10);
+/// Published this long after it signed last: no token lives longer.
+const TAIL: Duration = Duration::hours(2);
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingError {
+    #[error("the database could not be used")]
+    Database(#[from] sqlx::Error),
+    #[error("the database could not be written")]
+    Write(#[from] WriteError),
+    #[error(
+        "a stored signing key cannot be decrypted: keys.encryption_key is not the one it was written with"
+    )]
+    Decrypt,
+    #[error("a signing key could not be encrypted")]
+    Encrypt,
+    #[error(transparent)]
+    Key(#[from] SigningKeyError),
+    #[error("there is no signing key yet")]
+    Empty,
+}
+
+pub struct KeyRing {
+    db: Database,
+    clock: Clock,
+    issuer: String,
+    audience: String,
+    encryption_key: [u8; 32],
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    published: Vec<Jwk>,
+    signing: Option<Arc<Issuer>>,
+}
+
+impl KeyRing {
+    pub fn new(db: Database, clock: Clock, issuer: &str, audience: &str, encryption_key: [u8; 32]) -> Self {
+        let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
+        Self {
+            db,
+            clock,
+            issuer,
+            audience,
+            encryption_key,
+            state: RwLock::default(),
+        }
+    }
+
+    /// Takes over what the database has, and makes the next key when its time has come.
+    pub async fn refresh(&self) -> Result<(), KeyRingError> {
+        let now = self.clock.now();
+        let mut live = keys::live(self.db.primary(), now).await?;
+        let last = live.last().map(|key| key.retires_at - TAIL);
+        if last.is_none_or(|ends| ends - LEAD <= now) {
+            self.make_next().await?;
+            live = keys::live(self.db.primary(), now).await?;
+        }
+        // Again: the first key signs from the moment it was made.
+        let now = self.clock.now();
+        let mut published = Vec::new();
+        let mut signing = None;
+        for stored in &live {
+            let key = SigningKey::from_pkcs8(&stored.kid, &self.decrypt(stored)?)?;
+            published.push(key.public_jwk());
+            if stored.signs_from <= now {
+                signing = Some(Arc::new(Issuer::new(key, &self.issuer, &self.audience)));
+            }
+        }
+        *self.state.write() = State { published, signing };
+        Ok(())
+    }
+
+    pub fn published(&self) -> Vec<Jwk> {
+        self.state.read().published.clone()
+    }
+
+    pub fn issue_user(&self, token: &UserToken<'_>) -> Result<String, KeyRingError> {
+        Ok(self.issuer()?.issue_user(token)?)
+    }
+
+    pub fn issue_service(&self, name: &str, ttl: Duration) -> Result<String, KeyRingError> {
+        Ok(self.issuer()?.issue_service(name, self.clock.now(), ttl)?)
+    }
+
+    fn issuer(&self) -> Result<Arc<Issuer>, KeyRingError> {
+        self.state.read().signing.clone().ok_or(KeyRingError::Empty)
+    }
+
+    async fn make_next(&self) -> Result<(), KeyRingError> {
+        let now = self.clock.now();
+        let kid = format!(
+            "{}-{}",
+            now.date(),
+            &typed_id::new_uuid(now).simple().to_string()[20..]
+        );
+        let key = SigningKey::generate(&kid)?;
+        let private_key = self.encrypt(&kid, key.to_pkcs8())?;
+        self.db
+            .write(move |mut tx| async move {
+                keys::lock(&mut tx).await?;
+                let live = keys::live(&mut *tx, now).await?;
+                // Another instance may have been quicker.
+                let last = live.last().map(|key| key.retires_at - TAIL);
+                if last.is_some_and(|ends| ends - LEAD > now) {
+                    return tx.rollback(()).await;
+                }
+                let signs_from = last.map_or(now, |ends| ends.max(now));
+                let stored = StoredKey {
+                    kid,
+                    private_key,
+                    signs_from,
+                    retires_at: signs_from + PERIOD + TAIL,
+                };
+                keys::insert(&mut tx, &stored, now).await?;
+                tx.commit(()).await
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// nonce || ciphertext; the key's id is authenticated with it.
+    fn encrypt(&self, kid: &str, plain: &[u8]) -> Result<Vec<u8>, KeyRingError> {
+        let cipher =
+            RandomizedNonceKey::new(&AES_256_GCM, &self.encryption_key).map_err(|_| KeyRingError::Encrypt)?;
+        let mut sealed = plain.to_vec();
+        let nonce = cipher
+            .seal_in_place_append_tag(Aad::from(kid.as_bytes()), &mut sealed)
+            .map_err(|_| KeyRingError::Encrypt)?;
+        let mut stored = nonce.as_ref().to_vec();
+        stored.extend_from_slice(&sealed);
+        Ok(stored)
+    }
+
+    fn decrypt(&self, stored: &StoredKey) -> Result<Vec<u8>, KeyRingError> {
+        let cipher =
+            RandomizedNonceKey::new(&AES_256_GCM, &self.encryption_key).map_err(|_| KeyRingError::Decrypt)?;
+        let (nonce, sealed) = stored
+            .private_key
+            .split_at_checked(NONCE_LEN)
+            .ok_or(KeyRingError::Decrypt)?;
+        let nonce: &[u8; NONCE_LEN] = nonce.try_into().map_err(|_| KeyRingError::Decrypt)?;
+        let mut plain = sealed.to_vec();
+        let opened = cipher
+            .open_in_place(nonce.into(), Aad::from(stored.kid.as_bytes()), &mut plain)
+            .map_err(|_| KeyRingError::Decrypt)?;
+        Ok(opened.to_vec())
+    }
+}
+
+#[async_trait]
+impl KeySource for KeyRing {
+    async fn fetch(&self) -> Result<Vec<Jwk>, BoxError> {
+        Ok(self.published())
+    }
+}

@@ -1,0 +1,84 @@
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+use typed_id::UserId;
+
+/// What a secret of a mail allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    VerifyEmail,
+    ResetPassword,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
+        }
+    }
+}
+
+pub async fn insert(
+    db: &mut PgConnection,
+    hash: &[u8],
+    user: UserId,
+    purpose: Purpose,
+    now: OffsetDateTime,
+    expires_at: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO auth.one_time_tokens (hash, user_id, purpose, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+        hash,
+        user.0,
+        purpose.as_str(),
+        now,
+        expires_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Uses a secret up. `None` when it is unknown, used or expired; of two at once, one gets it.
+pub async fn take(
+    db: &mut PgConnection,
+    hash: &[u8],
+    purpose: Purpose,
+    now: OffsetDateTime,
+) -> Result<Option<UserId>, sqlx::Error> {
+    let user = sqlx::query_scalar!(
+        "UPDATE auth.one_time_tokens SET used_at = $3
+         WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3 RETURNING user_id",
+        hash,
+        purpose.as_str(),
+        now,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(user.map(UserId))
+}
+
+/// Voids a user's other secrets of a purpose.
+pub async fn void(
+    db: &mut PgConnection,
+    user: UserId,
+    purpose: Purpose,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE auth.one_time_tokens SET used_at = $3 WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL",
+        user.0,
+        purpose.as_str(),
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub async fn purge(db: impl PgExecutor<'_>, before: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!("DELETE FROM auth.one_time_tokens WHERE expires_at < $1", before)
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,49 @@
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub name: String,
+    pub permissions: Vec<String>,
+}
+
+pub async fn by_name(db: impl PgExecutor<'_>, name: &str) -> Result<Option<Role>, sqlx::Error> {
+    sqlx::query_as!(
+        Role,
+        "SELECT name, permissions FROM auth.roles WHERE name = $1",
+        name
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn all(db: impl PgExecutor<'_>) -> Result<Vec<Role>, sqlx::Error> {
+    sqlx::query_as!(Role, "SELECT name, permissions FROM auth.roles ORDER BY name")
+        .fetch_all(db)
+        .await
+}
+
+pub async fn put(db: &mut PgConnection, role: &Role, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO auth.roles (name, permissions, updated_at) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET permissions = excluded.permissions, updated_at = excluded.updated_at",
+        role.name,
+        &role.permissions,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Makes a role where there is none.
+pub async fn ensure(db: impl PgExecutor<'_>, name: &str, permissions: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO auth.roles (name, permissions) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        name,
+        permissions,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

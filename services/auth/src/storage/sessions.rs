@@ -1,0 +1,140 @@
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+use typed_id::{SessionId, UserId};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub device: String,
+    pub ip: String,
+    pub created_at: OffsetDateTime,
+    pub last_used_at: OffsetDateTime,
+    pub expires_at: OffsetDateTime,
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+struct Row {
+    id: Uuid,
+    user_id: Uuid,
+    device: String,
+    ip: String,
+    created_at: OffsetDateTime,
+    last_used_at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+    ended_at: Option<OffsetDateTime>,
+}
+
+impl From<Row> for Session {
+    fn from(row: Row) -> Self {
+        Self {
+            id: SessionId(row.id),
+            user_id: UserId(row.user_id),
+            device: row.device,
+            ip: row.ip,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            expires_at: row.expires_at,
+            ended_at: row.ended_at,
+        }
+    }
+}
+
+pub async fn insert(db: &mut PgConnection, session: &Session) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO auth.sessions (id, user_id, device, ip, created_at, last_used_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        session.id.0,
+        session.user_id.0,
+        session.device,
+        session.ip,
+        session.created_at,
+        session.last_used_at,
+        session.expires_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The session, and nobody else may change it until the transaction ends.
+pub async fn lock(db: &mut PgConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, user_id, device, ip, created_at, last_used_at, expires_at, ended_at
+         FROM auth.sessions WHERE id = $1 FOR UPDATE",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Session::from))
+}
+
+pub async fn touch(
+    db: &mut PgConnection,
+    id: SessionId,
+    ip: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE auth.sessions SET last_used_at = $2, ip = $3 WHERE id = $1",
+        id.0,
+        now,
+        ip
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Ends sessions of a user: one, all, or all but one. Gives those that it ended.
+pub async fn end(
+    db: &mut PgConnection,
+    user: UserId,
+    only: Option<SessionId>,
+    except: Option<SessionId>,
+    now: OffsetDateTime,
+) -> Result<Vec<SessionId>, sqlx::Error> {
+    let ended = sqlx::query_scalar!(
+        "UPDATE auth.sessions SET ended_at = $4
+         WHERE user_id = $1 AND ended_at IS NULL AND ($2::uuid IS NULL OR id = $2) AND ($3::uuid IS NULL OR id <> $3)
+         RETURNING id",
+        user.0,
+        only.map(|id| id.0),
+        except.map(|id| id.0),
+        now,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ended.into_iter().map(SessionId).collect())
+}
+
+/// A user's live sessions, newest first. A person has few.
+pub async fn live(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    now: OffsetDateTime,
+) -> Result<Vec<Session>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, user_id, device, ip, created_at, last_used_at, expires_at, ended_at
+         FROM auth.sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id DESC LIMIT 100",
+        user.0,
+        now,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Session::from).collect())
+}
+
+/// Removes sessions that are over for a while, with their tokens.
+pub async fn purge(db: impl PgExecutor<'_>, before: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "DELETE FROM auth.sessions WHERE expires_at < $1 OR ended_at < $1",
+        before
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,43 @@
+//! One verb a file; each owns its transaction.
+
+pub mod change_password;
+pub mod confirm_password_reset;
+pub mod create_user;
+mod events;
+pub mod issue_service_token;
+pub mod list_revocations;
+pub mod list_users;
+pub mod login;
+pub mod logout;
+pub mod put_role;
+pub mod refresh;
+pub mod register;
+pub mod request_password_reset;
+mod revoke;
+pub mod sessions;
+pub mod update_user;
+pub mod verify_email;
+
+pub use events::registered as registered_event;
+
+use problem::{Problem, codes};
+use typed_id::UserId;
+
+use crate::app::Auth;
+use crate::storage::users::{self, User};
+
+/// The account, which has to be there.
+pub async fn user(app: &Auth, id: UserId) -> Result<User, Problem> {
+    let found = users::by_id(app.db.primary(), id)
+        .await
+        .map_err(postgres::problem_of)?;
+    found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))
+}
+
+/// Accounts by id, for projections of others; unknown ids are left out.
+pub async fn users_by_id(app: &Auth, ids: &[UserId]) -> Result<Vec<User>, Problem> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    users::by_ids(app.db.primary(), &ids)
+        .await
+        .map_err(postgres::problem_of)
+}

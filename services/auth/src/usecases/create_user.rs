@@ -1,0 +1,67 @@
+use contracts::auth::v1::CreateUserRequest;
+use event_bus::outbox;
+use postgres::{WriteError, violated_constraint};
+use problem::{Problem, codes};
+use typed_id::UserId;
+
+use super::events::{self, MailError};
+use crate::app::Auth;
+use crate::domain::email;
+use crate::storage::users::{self, NewUser, User};
+
+#[derive(Debug, thiserror::Error)]
+enum CreateError {
+    #[error("the address has an account")]
+    EmailTaken,
+    #[error("there is no such role")]
+    UnknownRole,
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<sqlx::Error> for CreateError {
+    fn from(fault: sqlx::Error) -> Self {
+        match violated_constraint(&fault) {
+            Some("users_role_fkey") => Self::UnknownRole,
+            _ => Self::Write(fault.into()),
+        }
+    }
+}
+
+impl From<CreateError> for Problem {
+    fn from(fault: CreateError) -> Self {
+        match fault {
+            CreateError::EmailTaken => Self::new(&codes::EMAIL_TAKEN),
+            CreateError::UnknownRole => Self::new(&codes::UNKNOWN_ROLE),
+            CreateError::Mail(fault) => fault.into(),
+            CreateError::Write(fault) => fault.into(),
+        }
+    }
+}
+
+/// Makes an account for somebody, who gets a mail with a link to set a password (instead of A-AUTH-04's password by mail).
+pub async fn create_user(app: &Auth, request: CreateUserRequest) -> Result<User, Problem> {
+    let now = app.clock.now();
+    let created = app.db.write(move |mut tx| async move {
+        let email = request.email.trim().to_owned();
+        let new = NewUser {
+            id: UserId::new(now),
+            email: &email,
+            email_key: &email::key(&email),
+            full_name: request.full_name.trim(),
+            role: &request.role,
+            locale: request.locale.as_deref().unwrap_or("tr"),
+            email_verified_at: None,
+            now,
+        };
+        let user = users::insert(&mut tx, &new)
+            .await?
+            .ok_or(CreateError::EmailTaken)?;
+        outbox::append(&mut tx, &events::registered(&user)).await?;
+        events::request_password(&mut tx, &user, true).await?;
+        Ok::<_, CreateError>(tx.commit(user).await?)
+    });
+    Ok(created.await?)
+}

@@ -1,0 +1,132 @@
+//! The facts that this service tells the others.
+
+use contracts::events::v1::{
+    UserPasswordResetRequested, UserRegistered, UserRegistrationRepeated, UserUpdated,
+    UserVerificationRequested,
+};
+use contracts::timestamp;
+use event_bus::outbox;
+use postgres::{WriteError, WriteTx};
+use problem::Problem;
+use time::Duration;
+
+use crate::domain::secret::{self, Kind, NoRandomness};
+use crate::storage::one_time_tokens::{self, Purpose};
+use crate::storage::users::User;
+
+const VERIFICATION_LIFETIME: Duration = Duration::days(3);
+const RESET_LIFETIME: Duration = Duration::hours(1);
+/// A new account's owner reads the mail when they find the time.
+const INVITATION_LIFETIME: Duration = Duration::days(7);
+
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<sqlx::Error> for MailError {
+    fn from(fault: sqlx::Error) -> Self {
+        Self::Write(fault.into())
+    }
+}
+
+impl From<MailError> for Problem {
+    fn from(fault: MailError) -> Self {
+        match fault {
+            MailError::NoRandomness(fault) => Self::internal(fault),
+            MailError::Write(fault) => fault.into(),
+        }
+    }
+}
+
+pub fn registered(user: &User) -> UserRegistered {
+    UserRegistered {
+        user_id: user.id.into(),
+        email: user.email.clone(),
+        full_name: user.full_name.clone(),
+        locale: user.locale.clone(),
+        role: user.role.clone(),
+        email_verified: user.email_verified_at.is_some(),
+        version: user.version,
+    }
+}
+
+pub fn updated(user: &User) -> UserUpdated {
+    UserUpdated {
+        user_id: user.id.into(),
+        email: user.email.clone(),
+        full_name: user.full_name.clone(),
+        locale: user.locale.clone(),
+        role: user.role.clone(),
+        email_verified: user.email_verified_at.is_some(),
+        is_active: user.is_active,
+        version: user.version,
+    }
+}
+
+pub fn registration_repeated(user: &User) -> UserRegistrationRepeated {
+    UserRegistrationRepeated {
+        user_id: user.id.into(),
+        email: user.email.clone(),
+        full_name: user.full_name.clone(),
+        locale: user.locale.clone(),
+    }
+}
+
+/// Makes a verification secret and asks for its mail.
+pub async fn request_verification(tx: &mut WriteTx, user: &User) -> Result<(), MailError> {
+    let now = tx.clock().now();
+    let (token, expires_at) = (secret::random(Kind::VerifyEmail)?, now + VERIFICATION_LIFETIME);
+    one_time_tokens::insert(
+        tx,
+        &secret::hash(&token),
+        user.id,
+        Purpose::VerifyEmail,
+        now,
+        expires_at,
+    )
+    .await?;
+    let event = UserVerificationRequested {
+        user_id: user.id.into(),
+        email: user.email.clone(),
+        full_name: user.full_name.clone(),
+        locale: user.locale.clone(),
+        token,
+        expires_at: Some(timestamp(expires_at)),
+    };
+    outbox::append(tx, &event).await?;
+    Ok(())
+}
+
+/// Makes a secret for setting a password and asks for its mail.
+pub async fn request_password(tx: &mut WriteTx, user: &User, is_new: bool) -> Result<(), MailError> {
+    let now = tx.clock().now();
+    let lifetime = if is_new {
+        INVITATION_LIFETIME
+    } else {
+        RESET_LIFETIME
+    };
+    let (token, expires_at) = (secret::random(Kind::ResetPassword)?, now + lifetime);
+    one_time_tokens::insert(
+        tx,
+        &secret::hash(&token),
+        user.id,
+        Purpose::ResetPassword,
+        now,
+        expires_at,
+    )
+    .await?;
+    let event = UserPasswordResetRequested {
+        user_id: user.id.into(),
+        email: user.email.clone(),
+        full_name: user.full_name.clone(),
+        locale: user.locale.clone(),
+        token,
+        expires_at: Some(timestamp(expires_at)),
+    };
+    outbox::append(tx, &event).await?;
+    Ok(())
+}

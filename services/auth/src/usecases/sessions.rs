@@ -1,0 +1,50 @@
+use access_token::Caller;
+use problem::{Problem, codes};
+use typed_id::{SessionId, UserId};
+
+use super::revoke;
+use crate::app::Auth;
+use crate::storage::sessions::{self, Session};
+
+/// The caller's live sessions, newest first.
+pub async fn list_sessions(app: &Auth, caller: &Caller) -> Result<Vec<Session>, Problem> {
+    let user = caller.user()?;
+    sessions::live(app.db.primary(), user.id, app.clock.now())
+        .await
+        .map_err(postgres::problem_of)
+}
+
+/// Ends one of the caller's sessions; one that is over already is as good as ended.
+pub async fn end_session(app: &Auth, caller: &Caller, id: SessionId) -> Result<(), Problem> {
+    let user = caller.user()?;
+    if end_sessions(app, user.id, Some(id), None).await? == 0 {
+        return Err(Problem::new(&codes::NOT_FOUND));
+    }
+    Ok(())
+}
+
+/// Ends the caller's sessions but this one.
+pub async fn end_other_sessions(app: &Auth, caller: &Caller) -> Result<(), Problem> {
+    let user = caller.user()?;
+    end_sessions(app, user.id, None, Some(user.session_id)).await?;
+    Ok(())
+}
+
+/// Ends sessions of a user and revokes their tokens; says how many.
+pub(super) async fn end_sessions(
+    app: &Auth,
+    user: UserId,
+    only: Option<SessionId>,
+    except: Option<SessionId>,
+) -> Result<usize, Problem> {
+    let (now, ttl) = (app.clock.now(), app.settings.access.ttl());
+    let ended = app.db.write(move |mut tx| async move {
+        let ended = sessions::end(&mut tx, user, only, except, now).await?;
+        let entries = revoke::of_sessions(&ended, now, ttl);
+        revoke::record(&mut tx, &entries).await?;
+        tx.commit(entries).await
+    });
+    let entries = ended.await?;
+    revoke::announce(app, &entries).await;
+    Ok(entries.len())
+}

@@ -1,0 +1,83 @@
+use access_token::{Caller, Revocation};
+use event_bus::outbox;
+use postgres::{WriteError, violated_constraint};
+use problem::{Problem, codes};
+use typed_id::UserId;
+
+use super::{events, revoke};
+use crate::app::Auth;
+use crate::storage::sessions;
+use crate::storage::users::{self, Changes, User};
+
+#[derive(Debug, thiserror::Error)]
+enum UpdateError {
+    #[error("there is no such user")]
+    NotFound,
+    #[error("there is no such role")]
+    UnknownRole,
+    #[error("the last admin has to stay one")]
+    LastAdmin,
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<sqlx::Error> for UpdateError {
+    fn from(fault: sqlx::Error) -> Self {
+        match violated_constraint(&fault) {
+            Some("users_role_fkey") => Self::UnknownRole,
+            _ => Self::Write(fault.into()),
+        }
+    }
+}
+
+impl From<UpdateError> for Problem {
+    fn from(fault: UpdateError) -> Self {
+        match fault {
+            UpdateError::NotFound => Self::new(&codes::NOT_FOUND),
+            UpdateError::UnknownRole => Self::new(&codes::UNKNOWN_ROLE),
+            UpdateError::LastAdmin => Self::new(&codes::LAST_ADMIN),
+            UpdateError::Write(fault) => fault.into(),
+        }
+    }
+}
+
+/// Changes the caller's own profile.
+pub async fn update_me(app: &Auth, caller: &Caller, changes: Changes) -> Result<User, Problem> {
+    let own = Changes {
+        role: None,
+        is_active: None,
+        verified_at: None,
+        ..changes
+    };
+    update_user(app, caller.user()?.id, own).await
+}
+
+/// Changes an account. A new role makes its tokens void, so that the next ones carry it; a deactivation ends its sessions.
+pub async fn update_user(app: &Auth, id: UserId, changes: Changes) -> Result<User, Problem> {
+    let (now, ttl) = (app.clock.now(), app.settings.access.ttl());
+    let updated = app.db.write(move |mut tx| async move {
+        let loses_admin =
+            changes.role.as_deref().is_some_and(|role| role != "admin") || changes.is_active == Some(false);
+        if loses_admin && users::lock_active_admins(&mut tx).await? == [id.0] {
+            return Err(UpdateError::LastAdmin);
+        }
+        let before = users::by_id(&mut *tx, id).await?.ok_or(UpdateError::NotFound)?;
+        let user = users::update(&mut tx, id, &changes, now)
+            .await?
+            .ok_or(UpdateError::NotFound)?;
+        let mut entries: Vec<Revocation> = Vec::new();
+        if !user.is_active && before.is_active {
+            let ended = sessions::end(&mut tx, id, None, None, now).await?;
+            entries.extend(revoke::of_sessions(&ended, now, ttl));
+        }
+        if user.role != before.role || user.is_active != before.is_active {
+            entries.extend(revoke::of_users(&[id], now, ttl));
+        }
+        revoke::record(&mut tx, &entries).await?;
+        outbox::append(&mut tx, &events::updated(&user)).await?;
+        Ok(tx.commit((user, entries)).await?)
+    });
+    let (user, entries) = updated.await?;
+    revoke::announce(app, &entries).await;
+    Ok(user)
+}

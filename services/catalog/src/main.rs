@@ -1,0 +1,17 @@
+//! The catalog service: categories, courses, topics, videos; search.
+
+mod app;
+mod caching;
+mod config;
+mod consumers;
+mod demo;
+mod domain;
+mod grpc;
+mod import;
+mod storage;
+mod teachers;
+mod usecases;
+
+fn main() -> std::process::ExitCode {
+    service_runtime::main::<app::Catalog>()
+}

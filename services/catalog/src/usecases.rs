@@ -1,0 +1,81 @@
+//! One verb a file, or one resource where its verbs are a few lines each; they own their transactions.
+
+pub mod categories;
+pub mod change_course;
+pub mod create_course;
+pub mod events;
+pub mod get_course;
+pub mod list_courses;
+pub mod topics;
+pub mod videos;
+
+use access_token::{Caller, User, permissions};
+use postgres::{WriteError, WriteTx, violated_constraint};
+use problem::{Problem, codes};
+use typed_id::CourseId;
+
+use crate::storage::courses::{self, Course};
+
+/// What can be wrong with a change of the catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error("{}", .0.name)]
+    Refused(&'static problem::Code),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<sqlx::Error> for ChangeError {
+    fn from(fault: sqlx::Error) -> Self {
+        match violated_constraint(&fault) {
+            // The same constraint speaks when a course names no category and when a category goes that courses name.
+            Some("courses_category_fkey") => Self::Refused(&codes::UNKNOWN_CATEGORY),
+            Some("idx_categories_slug") => Self::Refused(&codes::CATEGORY_EXISTS),
+            Some("idx_videos_course_youtube") => Self::Refused(&codes::VIDEO_EXISTS),
+            Some("videos_topic_id_fkey") => Self::Refused(&codes::UNKNOWN_TOPIC),
+            _ => Self::Write(fault.into()),
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(fault: ChangeError) -> Self {
+        match fault {
+            ChangeError::Refused(code) => Self::new(code),
+            ChangeError::Write(fault) => fault.into(),
+        }
+    }
+}
+
+/// Whether `user` is staff of the course: its teacher, or one who manages every course.
+fn is_staff(user: &User, course: &Course) -> bool {
+    user.has(permissions::COURSES_MANAGE) || course.teacher_id == user.id.0
+}
+
+/// Whether the caller may see the course at all.
+fn may_see(caller: &Caller, course: &Course) -> bool {
+    course.is_open()
+        || matches!(caller, Caller::User(user) if user.has(permissions::COURSES_WRITE) && is_staff(user, course))
+}
+
+/// Refuses who is not staff of the course; who may not even see it learns nothing of it.
+fn check_staff(caller: &Caller, course: &Course) -> Result<(), ChangeError> {
+    match caller {
+        Caller::User(user) if is_staff(user, course) => Ok(()),
+        _ if course.is_open() => Err(ChangeError::Refused(&codes::PERMISSION_DENIED)),
+        _ => Err(ChangeError::Refused(&codes::NOT_FOUND)),
+    }
+}
+
+/// The course, locked, for its staff. An archived one is not changed any more.
+async fn lock_for_staff(tx: &mut WriteTx, caller: &Caller, id: CourseId) -> Result<Course, ChangeError> {
+    let course = courses::lock(tx, id)
+        .await?
+        .ok_or(ChangeError::Refused(&codes::NOT_FOUND))?;
+    check_staff(caller, &course)?;
+    if course.is_active {
+        Ok(course)
+    } else {
+        Err(ChangeError::Refused(&codes::COURSE_ARCHIVED))
+    }
+}

@@ -1,0 +1,108 @@
+use std::collections::BTreeSet;
+
+use access_token::Caller;
+use problem::{Problem, codes};
+use typed_id::{CourseId, TopicId};
+use uuid::Uuid;
+
+use super::{ChangeError, check_staff, lock_for_staff};
+use crate::app::Catalog;
+use crate::storage::courses;
+use crate::storage::topics::{self, Topic};
+
+/// A course's topics in order, for its staff.
+pub async fn list(app: &Catalog, caller: &Caller, course: CourseId) -> Result<Vec<Topic>, Problem> {
+    let found = courses::by_id(app.db.primary(), course)
+        .await
+        .map_err(postgres::problem_of)?;
+    check_staff(caller, &found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?)?;
+    topics::of_course(app.db.primary(), course)
+        .await
+        .map_err(postgres::problem_of)
+}
+
+pub async fn create(
+    app: &Catalog,
+    caller: &Caller,
+    course: CourseId,
+    title: String,
+    order_index: Option<i32>,
+) -> Result<Topic, Problem> {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let created = app.db.write(move |mut tx| async move {
+        lock_for_staff(&mut tx, &caller, course).await?;
+        let topic =
+            topics::insert(&mut tx, TopicId::new(now), course, title.trim(), order_index, now).await?;
+        Ok::<_, ChangeError>(tx.commit(topic).await?)
+    });
+    let topic = created.await?;
+    app.caching.forget(course).await;
+    Ok(topic)
+}
+
+pub async fn update(
+    app: &Catalog,
+    caller: &Caller,
+    id: TopicId,
+    title: Option<String>,
+    order_index: Option<i32>,
+) -> Result<Topic, Problem> {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let updated = app.db.write(move |mut tx| async move {
+        let not_found = ChangeError::Refused(&codes::NOT_FOUND);
+        let Some(course) = topics::course_of(&mut *tx, id).await? else {
+            return Err(not_found);
+        };
+        lock_for_staff(&mut tx, &caller, course).await?;
+        let topic = topics::update(&mut tx, id, title.as_deref(), order_index, now)
+            .await?
+            .ok_or(not_found)?;
+        Ok::<_, ChangeError>(tx.commit(topic).await?)
+    });
+    let topic = updated.await?;
+    app.caching.forget(CourseId(topic.course_id)).await;
+    Ok(topic)
+}
+
+/// Deletes a topic; its videos stay in the course.
+pub async fn delete(app: &Catalog, caller: &Caller, id: TopicId) -> Result<(), Problem> {
+    let caller = caller.clone();
+    let deleted = app.db.write(move |mut tx| async move {
+        let course = topics::course_of(&mut *tx, id)
+            .await?
+            .ok_or(ChangeError::Refused(&codes::NOT_FOUND))?;
+        lock_for_staff(&mut tx, &caller, course).await?;
+        topics::delete(&mut tx, id).await?;
+        Ok::<_, ChangeError>(tx.commit(course).await?)
+    });
+    let course = deleted.await?;
+    app.caching.forget(course).await;
+    Ok(())
+}
+
+/// Puts all topics of a course in the given order.
+pub async fn reorder(
+    app: &Catalog,
+    caller: &Caller,
+    course: CourseId,
+    ids: Vec<Uuid>,
+) -> Result<Vec<Topic>, Problem> {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let reordered = app.db.write(move |mut tx| async move {
+        lock_for_staff(&mut tx, &caller, course).await?;
+        let known: BTreeSet<Uuid> = topics::of_course(&mut *tx, course)
+            .await?
+            .iter()
+            .map(|topic| topic.id)
+            .collect();
+        if known != ids.iter().copied().collect() {
+            return Err(ChangeError::Refused(&codes::UNKNOWN_TOPIC));
+        }
+        topics::reorder(&mut tx, course, &ids, now).await?;
+        let topics = topics::of_course(&mut *tx, course).await?;
+        Ok::<_, ChangeError>(tx.commit(topics).await?)
+    });
+    let topics = reordered.await?;
+    app.caching.forget(course).await;
+    Ok(topics)
+}

@@ -1,0 +1,109 @@
+use access_token::Caller;
+use event_bus::outbox;
+use postgres::WriteTx;
+use problem::{Problem, codes};
+use typed_id::{CourseId, TopicId, VideoId};
+use uuid::Uuid;
+
+use super::{ChangeError, check_staff, events, lock_for_staff};
+use crate::app::Catalog;
+use crate::storage::videos::{self, NewVideo, Video};
+use crate::storage::{courses, topics};
+
+/// What may change of a video; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    pub youtube_id: Option<String>,
+    pub title: Option<String>,
+    /// `Some(None)` takes it out of its topic.
+    pub topic_id: Option<Option<Uuid>>,
+    pub order_index: Option<i32>,
+    pub duration_seconds: Option<i32>,
+}
+
+/// A course's videos in order, with their YouTube ids, for its staff.
+pub async fn list(app: &Catalog, caller: &Caller, course: CourseId) -> Result<Vec<Video>, Problem> {
+    let found = courses::by_id(app.db.primary(), course)
+        .await
+        .map_err(postgres::problem_of)?;
+    check_staff(caller, &found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?)?;
+    videos::of_course(app.db.primary(), course)
+        .await
+        .map_err(postgres::problem_of)
+}
+
+pub async fn create(app: &Catalog, caller: &Caller, new: NewVideo) -> Result<Video, Problem> {
+    let (caller, course) = (caller.clone(), new.course_id);
+    let created = app.db.write(move |mut tx| async move {
+        lock_for_staff(&mut tx, &caller, course).await?;
+        check_topic(&mut tx, course, new.topic_id).await?;
+        let video = videos::insert(&mut tx, &new).await?;
+        courses::recount_videos(&mut tx, course, new.now).await?;
+        outbox::append(&mut tx, &events::video_changed(&video, "created")).await?;
+        Ok::<_, ChangeError>(tx.commit(video).await?)
+    });
+    let video = created.await?;
+    app.caching.forget(course).await;
+    Ok(video)
+}
+
+pub async fn update(app: &Catalog, caller: &Caller, id: VideoId, changes: Changes) -> Result<Video, Problem> {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let updated = app.db.write(move |mut tx| async move {
+        let course = lock_course_of(&mut tx, &caller, id).await?;
+        let mut video = videos::by_id(&mut *tx, id)
+            .await?
+            .ok_or(ChangeError::Refused(&codes::NOT_FOUND))?;
+        if let Some(topic) = changes.topic_id {
+            check_topic(&mut tx, course, topic).await?;
+            video.topic_id = topic;
+        }
+        video.youtube_id = changes.youtube_id.unwrap_or(video.youtube_id);
+        video.title = changes.title.unwrap_or(video.title);
+        video.order_index = changes.order_index.unwrap_or(video.order_index);
+        video.duration_seconds = changes.duration_seconds.unwrap_or(video.duration_seconds);
+        let video = videos::update(&mut tx, &video, now).await?;
+        courses::recount_videos(&mut tx, course, now).await?;
+        outbox::append(&mut tx, &events::video_changed(&video, "updated")).await?;
+        Ok::<_, ChangeError>(tx.commit(video).await?)
+    });
+    let video = updated.await?;
+    app.caching.forget(CourseId(video.course_id)).await;
+    Ok(video)
+}
+
+pub async fn delete(app: &Catalog, caller: &Caller, id: VideoId) -> Result<(), Problem> {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let deleted = app.db.write(move |mut tx| async move {
+        let course = lock_course_of(&mut tx, &caller, id).await?;
+        let video = videos::by_id(&mut *tx, id)
+            .await?
+            .ok_or(ChangeError::Refused(&codes::NOT_FOUND))?;
+        videos::delete(&mut tx, id).await?;
+        courses::recount_videos(&mut tx, course, now).await?;
+        outbox::append(&mut tx, &events::video_changed(&video, "deleted")).await?;
+        Ok::<_, ChangeError>(tx.commit(course).await?)
+    });
+    let course = deleted.await?;
+    app.caching.forget(course).await;
+    Ok(())
+}
+
+/// The course of a video, locked, for its staff: changes of a course's content take turns.
+async fn lock_course_of(tx: &mut WriteTx, caller: &Caller, id: VideoId) -> Result<CourseId, ChangeError> {
+    let video = videos::by_id(&mut **tx, id)
+        .await?
+        .ok_or(ChangeError::Refused(&codes::NOT_FOUND))?;
+    let course = CourseId(video.course_id);
+    lock_for_staff(tx, caller, course).await?;
+    Ok(course)
+}
+
+/// A topic has to be one of this course.
+async fn check_topic(tx: &mut WriteTx, course: CourseId, topic: Option<Uuid>) -> Result<(), ChangeError> {
+    let Some(topic) = topic else { return Ok(()) };
+    match topics::course_of(&mut **tx, TopicId(topic)).await? {
+        Some(of) if of == course => Ok(()),
+        _ => Err(ChangeError::Refused(&codes::UNKNOWN_TOPIC)),
+    }
+}

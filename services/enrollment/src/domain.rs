@@ -1,0 +1,3 @@
+//! Pure rules: no I/O, no proto, no SQL.
+
+pub mod status;

@@ -1,0 +1,14 @@
+//! The enrollment service: who learns what.
+
+mod app;
+mod config;
+mod consumers;
+mod domain;
+mod grpc;
+mod projections;
+mod storage;
+mod usecases;
+
+fn main() -> std::process::ExitCode {
+    service_runtime::main::<app::Enrollment>()
+}

@@ -1,0 +1,288 @@
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+use typed_id::{CourseId, EnrollmentId, UserId};
+use uuid::Uuid;
+
+use super::CorruptRow;
+use crate::domain::status::Status;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrollment {
+    pub id: EnrollmentId,
+    pub user_id: UserId,
+    pub course_id: CourseId,
+    pub status: Status,
+    pub version: i32,
+    pub enrolled_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+struct Row {
+    id: Uuid,
+    user_id: Uuid,
+    course_id: Uuid,
+    status: String,
+    version: i32,
+    enrolled_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Enrollment {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
+        let status = row.status.parse();
+        let corrupt = CorruptRow {
+            table: "enrollments",
+            column: "status",
+            row: row.id,
+        };
+        Ok(Self {
+            id: EnrollmentId(row.id),
+            user_id: UserId(row.user_id),
+            course_id: CourseId(row.course_id),
+            status: status.map_err(|_| corrupt)?,
+            version: row.version,
+            enrolled_at: row.enrolled_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// An enrolment as lists show it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub enrollment: Enrollment,
+    /// `None` while the projection has not heard of the course.
+    pub course_title: Option<String>,
+    /// `None` while the projection has not heard of the user.
+    pub full_name: Option<String>,
+}
+
+/// Inserts a new enrolment; `None` when the student has one in the course, in whatever state.
+pub async fn insert(
+    db: &mut PgConnection,
+    id: EnrollmentId,
+    user: UserId,
+    course: CourseId,
+    now: OffsetDateTime,
+) -> Result<Option<Enrollment>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        "INSERT INTO enrollment.enrollments (id, user_id, course_id, status, enrolled_at, updated_at)
+         VALUES ($1, $2, $3, 'active', $4, $4)
+         ON CONFLICT (user_id, course_id) DO NOTHING
+         RETURNING id, user_id, course_id, status, version, enrolled_at, updated_at",
+        id.0,
+        user.0,
+        course.0,
+        now,
+    )
+    .fetch_optional(db)
+    .await?
+    .map(Enrollment::try_from)
+    .transpose()
+}
+
+/// Moves an enrolment to `status`; `enrolled_at` begins anew when it is given.
+pub async fn set_status(
+    db: &mut PgConnection,
+    id: EnrollmentId,
+    status: Status,
+    enrolled_at: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Result<Enrollment, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        "UPDATE enrollment.enrollments
+         SET status = $2, enrolled_at = coalesce($3, enrolled_at), updated_at = $4, version = version + 1
+         WHERE id = $1
+         RETURNING id, user_id, course_id, status, version, enrolled_at, updated_at",
+        id.0,
+        status.as_str(),
+        enrolled_at,
+        now,
+    )
+    .fetch_one(db)
+    .await?
+    .try_into()
+}
+
+pub async fn by_user_and_course(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    course: CourseId,
+) -> Result<Option<Enrollment>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+         FROM enrollment.enrollments WHERE user_id = $1 AND course_id = $2",
+        user.0,
+        course.0,
+    )
+    .fetch_optional(db)
+    .await?
+    .map(Enrollment::try_from)
+    .transpose()
+}
+
+/// As [`by_user_and_course`], and nobody else may change it until the transaction ends.
+pub async fn lock_by_user_and_course(
+    db: &mut PgConnection,
+    user: UserId,
+    course: CourseId,
+) -> Result<Option<Enrollment>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+         FROM enrollment.enrollments WHERE user_id = $1 AND course_id = $2 FOR UPDATE",
+        user.0,
+        course.0,
+    )
+    .fetch_optional(db)
+    .await?
+    .map(Enrollment::try_from)
+    .transpose()
+}
+
+pub async fn by_id(db: impl PgExecutor<'_>, id: EnrollmentId) -> Result<Option<Enrollment>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+         FROM enrollment.enrollments WHERE id = $1",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await?
+    .map(Enrollment::try_from)
+    .transpose()
+}
+
+/// How many seats of the course are taken. Exact only while the course's row is locked.
+pub async fn count_seats_taken(db: &mut PgConnection, course: CourseId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM enrollment.enrollments
+           WHERE course_id = $1 AND status IN ('active', 'suspended')"#,
+        course.0,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Which of `courses` the student has completed.
+pub async fn count_completed(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    courses: &[Uuid],
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM enrollment.enrollments
+           WHERE user_id = $1 AND course_id = ANY($2) AND status = 'completed'"#,
+        user.0,
+        courses,
+    )
+    .fetch_one(db)
+    .await
+}
+
+struct ListedRow {
+    id: Uuid,
+    user_id: Uuid,
+    course_id: Uuid,
+    status: String,
+    version: i32,
+    enrolled_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+    course_title: Option<String>,
+    full_name: Option<String>,
+}
+
+impl TryFrom<ListedRow> for Listed {
+    type Error = sqlx::Error;
+
+    fn try_from(row: ListedRow) -> Result<Self, Self::Error> {
+        let ListedRow {
+            id,
+            user_id,
+            course_id,
+            status,
+            version,
+            enrolled_at,
+            updated_at,
+            ..
+        } = row;
+        let plain = Row {
+            id,
+            user_id,
+            course_id,
+            status,
+            version,
+            enrolled_at,
+            updated_at,
+        };
+        Ok(Self {
+            enrollment: plain.try_into()?,
+            course_title: row.course_title,
+            full_name: row.full_name,
+        })
+    }
+}
+
+/// A student's enrolments, newest first, before `before`.
+pub async fn page_of_user(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    status: Option<Status>,
+    before: Option<EnrollmentId>,
+    limit: i64,
+) -> Result<Vec<Listed>, sqlx::Error> {
+    sqlx::query_as!(
+        ListedRow,
+        r#"SELECT e.id AS "id!", e.user_id AS "user_id!", e.course_id AS "course_id!", e.status AS "status!",
+                  e.version AS "version!", e.enrolled_at AS "enrolled_at!", e.updated_at AS "updated_at!",
+                  c.title AS "course_title?", NULL::text AS "full_name?"
+           FROM enrollment.enrollments e
+           LEFT JOIN enrollment.courses c ON c.id = e.course_id
+           WHERE e.user_id = $1 AND ($2::text IS NULL OR e.status = $2) AND ($3::uuid IS NULL OR e.id < $3)
+           ORDER BY e.id DESC LIMIT $4"#,
+        user.0,
+        status.map(Status::as_str),
+        before.map(|id| id.0),
+        limit,
+    )
+    .fetch_all(db)
+    .await?
+    .into_iter()
+    .map(Listed::try_from)
+    .collect()
+}
+
+/// A course's roster, newest first, before `before`.
+pub async fn page_of_course(
+    db: impl PgExecutor<'_>,
+    course: CourseId,
+    status: Option<Status>,
+    before: Option<EnrollmentId>,
+    limit: i64,
+) -> Result<Vec<Listed>, sqlx::Error> {
+    sqlx::query_as!(
+        ListedRow,
+        r#"SELECT e.id AS "id!", e.user_id AS "user_id!", e.course_id AS "course_id!", e.status AS "status!",
+                  e.version AS "version!", e.enrolled_at AS "enrolled_at!", e.updated_at AS "updated_at!",
+                  c.title AS "course_title?", u.full_name AS "full_name?"
+           FROM enrollment.enrollments e
+           LEFT JOIN enrollment.courses c ON c.id = e.course_id
+           LEFT JOIN enrollment.users u ON u.id = e.user_id
+           WHERE e.course_id = $1 AND ($2::text IS NULL OR e.status = $2) AND ($3::uuid IS NULL OR e.id < $3)
+           ORDER BY e.id DESC LIMIT $4"#,
+        course.0,
+        status.map(Status::as_str),
+        before.map(|id| id.0),
+        limit,
+    )
+    .fetch_all(db)
+    .await?
+    .into_iter()
+    .map(Listed::try_from)
+    .collect()
+}

@@ -1,0 +1,31 @@
+//! One verb a file; each owns its transaction and has its error enum beside it.
+
+pub mod change_status;
+pub mod create_enrollment;
+pub mod drop_course;
+pub mod enroll;
+mod events;
+pub mod get_enrollment;
+pub mod list_mine;
+pub mod list_roster;
+mod take_seat;
+
+use access_token::{Caller, User, permissions};
+use problem::{Problem, codes};
+
+use crate::storage::courses::Course;
+
+/// Whether `user` is staff of the course: its teacher, or one who manages every course.
+fn is_staff(user: &User, course: &Course) -> bool {
+    user.has(permissions::COURSES_MANAGE) || course.teacher_id == user.id
+}
+
+/// The caller, when staff of the course. Who may not even see the course learns nothing of it.
+fn staff_of<'a>(caller: &'a Caller, course: Option<&Course>) -> Result<&'a User, Problem> {
+    let user = caller.user()?;
+    match course {
+        Some(course) if is_staff(user, course) => Ok(user),
+        Some(course) if course.is_open() => Err(Problem::new(&codes::PERMISSION_DENIED)),
+        _ => Err(Problem::new(&codes::NOT_FOUND)),
+    }
+}

@@ -1,0 +1,26 @@
+use access_token::Caller;
+use problem::{Problem, codes};
+use typed_id::{CourseId, UserId};
+
+use super::enroll::{Enrolled, write};
+use super::staff_of;
+use crate::app::Enrollment as App;
+use crate::projections;
+
+/// Enrols a student as staff of the course. Seats count; prerequisites and verification do not.
+pub async fn create_enrollment(
+    app: &App,
+    caller: &Caller,
+    course: CourseId,
+    student: UserId,
+) -> Result<Enrolled, Problem> {
+    let course = projections::course(app, course, |_| true).await?;
+    staff_of(caller, course.as_ref())?;
+    let Some(course) = course.filter(|c| !c.is_archived) else {
+        return Err(Problem::new(&codes::COURSE_ARCHIVED));
+    };
+    match projections::user(app, student, |user| user.is_active).await? {
+        Some(user) if user.is_active => Ok(write(app, course, student).await?),
+        _ => Err(Problem::new(&codes::UNKNOWN_USER)),
+    }
+}

@@ -1,0 +1,72 @@
+//! The composition root.
+
+mod links;
+
+use std::sync::Arc;
+
+use clock::Clock;
+use contracts::notification::v1::notification_service_server::NotificationServiceServer;
+use postgres::{Database, PageTokens};
+use rpc_client::RpcClient;
+use service_runtime::{App, NoCommand, Runtime};
+use sqlx::migrate::Migrator;
+use tokio::sync::Notify;
+
+use crate::config::Settings;
+use crate::consumers;
+use crate::domain::texts::Texts;
+use crate::grpc::NotificationGrpc;
+use crate::mail::sender::Sender;
+use crate::mail::transport::Transport;
+use links::Links;
+
+/// What the use cases work with.
+pub struct Notification {
+    pub db: Database,
+    pub clock: Clock,
+    pub pages: PageTokens,
+    pub auth: RpcClient,
+    pub texts: Texts,
+    pub links: Links,
+    pub wake_sender: Arc<Notify>,
+}
+
+impl App for Notification {
+    const NAME: &'static str = "notification";
+    const DEFAULTS: &'static str = include_str!("../config.default.toml");
+    type Settings = Settings;
+    type Command = NoCommand;
+
+    fn migrator() -> Option<Migrator> {
+        Some(sqlx::migrate!("../../migrations/notification"))
+    }
+
+    async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
+        let app = Arc::new(Self {
+            db: runtime.database().clone(),
+            clock: runtime.clock(),
+            pages: runtime.page_tokens(),
+            auth: runtime.rpc("auth"),
+            texts: Texts::load()?,
+            links: Links::new(runtime.public_url()),
+            wake_sender: Arc::new(Notify::new()),
+        });
+        let sender = Sender {
+            db: app.db.clone(),
+            clock: app.clock.clone(),
+            transport: Transport::new(&settings.mail)?,
+            wake: Arc::clone(&app.wake_sender),
+            concurrency: settings.mail.concurrency,
+            max_attempts: settings.mail.max_attempts,
+        };
+        let shutdown = runtime.shutdown();
+        runtime.spawn("mail-sender", sender.run(shutdown));
+        runtime.consume(consumers::users(&app));
+        runtime.consume(consumers::accounts(&app));
+        runtime.consume(consumers::enrollments(&app));
+        runtime.grpc(|routes| {
+            routes.add_service(NotificationServiceServer::new(NotificationGrpc::new(app)));
+        });
+        Ok(())
+    }
+}

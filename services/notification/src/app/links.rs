@@ -1,0 +1,32 @@
+//! Where the buttons of mails lead.
+
+/// Addresses below the public one.
+#[derive(Debug, Clone)]
+pub struct Links {
+    base: String,
+}
+
+impl Links {
+    pub fn new(public_url: &str) -> Self {
+        Self {
+            base: public_url.trim_end_matches('/').to_owned(),
+        }
+    }
+
+    /// The token stands behind `#`, which browsers send to nobody: it stays out of access logs and Referer headers.
+    pub fn verify_email(&self, token: &str) -> String {
+        format!("{}/verify-email#token={token}", self.base)
+    }
+
+    pub fn reset_password(&self, token: &str) -> String {
+        format!("{}/reset-password#token={token}", self.base)
+    }
+
+    pub fn catalog(&self) -> String {
+        format!("{}/courses", self.base)
+    }
+
+    pub fn course(&self, id: &str) -> String {
+        format!("{}/courses/{id}", self.base)
+    }
+}

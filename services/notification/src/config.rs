@@ -1,0 +1,45 @@
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use service_runtime::{Check, Faults};
+
+#[derive(Debug, Deserialize)]
+pub struct Settings {
+    pub mail: MailSettings,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct MailSettings {
+    pub transport: TransportKind,
+    pub directory: PathBuf,
+    pub smtp_url: SecretString,
+    pub from: String,
+    pub concurrency: u16,
+    pub max_attempts: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportKind {
+    File,
+    Smtp,
+}
+
+impl Check for Settings {
+    fn check(&self, faults: &mut Faults) {
+        let mail = &self.mail;
+        if mail.from.parse::<lettre::message::Mailbox>().is_err() {
+            faults.add("mail.from", "has to be an address, with or without a name");
+        }
+        if mail.transport == TransportKind::Smtp && mail.smtp_url.expose_secret().is_empty() {
+            faults.add("mail.smtp_url", "is needed with mail.transport = \"smtp\"");
+        }
+        if !(1..=64).contains(&mail.concurrency) {
+            faults.add("mail.concurrency", "has to be from 1 to 64");
+        }
+        if mail.max_attempts < 1 {
+            faults.add("mail.max_attempts", "has to be at least 1");
+        }
+    }
+}

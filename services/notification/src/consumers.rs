@@ -1,0 +1,53 @@
+//! Events of others -> mails and inbox entries, through the inbox table: each effect once, however often an event is delivered.
+
+mod accounts;
+mod enrollments;
+mod users;
+
+use std::sync::Arc;
+
+use contracts::events::v1::{
+    EnrollmentCreated, UserPasswordResetRequested, UserRegistered, UserRegistrationRepeated, UserUpdated,
+    UserVerificationRequested,
+};
+use event_bus::Subscription;
+
+use crate::app::Notification;
+
+/// `notification.users`: the projection of users, and the welcome.
+pub fn users(app: &Arc<Notification>) -> Subscription {
+    let registered = Arc::clone(app);
+    Subscription::new("notification", "users")
+        .on::<UserRegistered, _>(move |tx, delivery| {
+            let app = Arc::clone(&registered);
+            Box::pin(async move { users::registered(&app, tx, delivery).await })
+        })
+        .on::<UserUpdated, _>(|tx, delivery| Box::pin(users::updated(tx, delivery)))
+}
+
+/// `notification.accounts`: mails that somebody waits for.
+pub fn accounts(app: &Arc<Notification>) -> Subscription {
+    let (verification, reset, repeated) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    Subscription::new("notification", "accounts")
+        .on::<UserVerificationRequested, _>(move |tx, delivery| {
+            let app = Arc::clone(&verification);
+            Box::pin(async move { accounts::verification_requested(&app, tx, delivery).await })
+        })
+        .on::<UserPasswordResetRequested, _>(move |tx, delivery| {
+            let app = Arc::clone(&reset);
+            Box::pin(async move { accounts::password_reset_requested(&app, tx, delivery).await })
+        })
+        .on::<UserRegistrationRepeated, _>(move |tx, delivery| {
+            let app = Arc::clone(&repeated);
+            Box::pin(async move { accounts::registration_repeated(&app, tx, delivery).await })
+        })
+}
+
+/// `notification.enrollments`: what happens to a student's enrolments.
+pub fn enrollments(app: &Arc<Notification>) -> Subscription {
+    let created = Arc::clone(app);
+    Subscription::new("notification", "enrollments").on::<EnrollmentCreated, _>(move |tx, delivery| {
+        let app = Arc::clone(&created);
+        Box::pin(async move { enrollments::created(&app, tx, delivery).await })
+    })
+}

@@ -1,0 +1,93 @@
+use contracts::events::v1::{
+    UserPasswordResetRequested, UserRegistrationRepeated, UserVerificationRequested,
+};
+use event_bus::{Delivery, HandlerError};
+use postgres::WriteTx;
+
+use crate::app::Notification;
+use crate::domain::message::{Locale, MailKind, Recipient, Values};
+use crate::usecases::tell::{Message, moment, tell};
+
+/// These events carry the recipient, as they may come before the projection has heard of the user.
+fn recipient(user_id: &str, email: String, name: String, locale: &str) -> Result<Recipient, HandlerError> {
+    let user_id = user_id
+        .parse()
+        .map_err(|fault: typed_id::InvalidId| HandlerError::Poison(fault.into()))?;
+    Ok(Recipient {
+        user_id,
+        address: email,
+        name,
+        locale: Locale::from_code(locale),
+    })
+}
+
+fn mail(kind: MailKind, values: Values, link: String) -> Message {
+    Message {
+        mail: Some(kind),
+        notification: None,
+        values,
+        link,
+        path: String::new(),
+    }
+}
+
+pub async fn verification_requested(
+    app: &Notification,
+    tx: &mut WriteTx,
+    delivery: Delivery<UserVerificationRequested>,
+) -> Result<(), HandlerError> {
+    let event = delivery.event;
+    let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
+    let values = Values {
+        expires_at: moment(event.expires_at.as_ref()),
+        ..Values::default()
+    };
+    let link = app.links.verify_email(&event.token);
+    tell(
+        app,
+        tx,
+        delivery.id,
+        &to,
+        mail(MailKind::VerifyEmail, values, link),
+    )
+    .await
+}
+
+pub async fn password_reset_requested(
+    app: &Notification,
+    tx: &mut WriteTx,
+    delivery: Delivery<UserPasswordResetRequested>,
+) -> Result<(), HandlerError> {
+    let event = delivery.event;
+    let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
+    let values = Values {
+        expires_at: moment(event.expires_at.as_ref()),
+        ..Values::default()
+    };
+    let link = app.links.reset_password(&event.token);
+    tell(
+        app,
+        tx,
+        delivery.id,
+        &to,
+        mail(MailKind::ResetPassword, values, link),
+    )
+    .await
+}
+
+pub async fn registration_repeated(
+    app: &Notification,
+    tx: &mut WriteTx,
+    delivery: Delivery<UserRegistrationRepeated>,
+) -> Result<(), HandlerError> {
+    let event = delivery.event;
+    let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
+    tell(
+        app,
+        tx,
+        delivery.id,
+        &to,
+        mail(MailKind::RegistrationRepeated, Values::default(), String::new()),
+    )
+    .await
+}

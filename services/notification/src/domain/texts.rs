@@ -1,0 +1,241 @@
+//! The texts in both languages, and how a message is made of them.
+
+use std::collections::HashMap;
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use serde::Deserialize;
+
+use super::message::{Locale, MailKind, NotificationKind, Values};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Language {
+    layout: Layout,
+    mail: HashMap<String, MailText>,
+    notification: HashMap<String, NotificationText>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Layout {
+    greeting: String,
+    closing: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MailText {
+    subject: String,
+    paragraphs: Vec<String>,
+    action: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NotificationText {
+    title: String,
+    body: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    #[error("the texts cannot be read")]
+    Read(#[from] toml::de::Error),
+    #[error("there is no text for {0}")]
+    Missing(&'static str),
+    #[error("a text cannot be rendered")]
+    Render(#[from] minijinja::Error),
+}
+
+/// A rendered mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailContent {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// A rendered entry of the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationContent {
+    pub title: String,
+    pub body: String,
+}
+
+pub struct Texts {
+    environment: Environment<'static>,
+    turkish: Language,
+    english: Language,
+}
+
+impl Texts {
+    /// Reads the embedded texts and renders each once, so that a missing or broken one stops the start and not a mail.
+    pub fn load() -> Result<Self, TextError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|name| {
+            if name == "layout.html" {
+                AutoEscape::Html
+            } else {
+                AutoEscape::None
+            }
+        });
+        environment.add_template("layout.html", include_str!("../../templates/layout.html"))?;
+        environment.add_template("layout.txt", include_str!("../../templates/layout.txt"))?;
+        let texts = Self {
+            environment,
+            turkish: toml::from_str(include_str!("../../templates/tr.toml"))?,
+            english: toml::from_str(include_str!("../../templates/en.toml"))?,
+        };
+        for locale in Locale::ALL {
+            for kind in MailKind::ALL {
+                texts.mail(kind, locale, &Values::default(), None)?;
+            }
+            for kind in NotificationKind::ALL {
+                texts.notification(kind, locale, &Values::default())?;
+            }
+        }
+        Ok(texts)
+    }
+
+    pub fn mail(
+        &self,
+        kind: MailKind,
+        locale: Locale,
+        values: &Values,
+        link: Option<&str>,
+    ) -> Result<MailContent, TextError> {
+        let language = self.language(locale);
+        let text = language
+            .mail
+            .get(kind.as_str())
+            .ok_or(TextError::Missing(kind.as_str()))?;
+        let subject = one_line(&self.fill(&text.subject, values)?);
+        let paragraphs: Vec<String> = text
+            .paragraphs
+            .iter()
+            .map(|p| self.fill(p, values))
+            .collect::<Result<_, _>>()?;
+        let layout = context! {
+            locale => locale.as_str(), subject => &subject, paragraphs => paragraphs,
+            greeting => self.fill(&language.layout.greeting, values)?, closing => &language.layout.closing,
+            link => link.filter(|_| text.action.is_some()), action => &text.action,
+        };
+        Ok(MailContent {
+            text: self.environment.get_template("layout.txt")?.render(&layout)?,
+            html: self.environment.get_template("layout.html")?.render(&layout)?,
+            subject,
+        })
+    }
+
+    pub fn notification(
+        &self,
+        kind: NotificationKind,
+        locale: Locale,
+        values: &Values,
+    ) -> Result<NotificationContent, TextError> {
+        let texts = &self.language(locale).notification;
+        let text = texts
+            .get(kind.text_key())
+            .ok_or(TextError::Missing(kind.text_key()))?;
+        Ok(NotificationContent {
+            title: self.fill(&text.title, values)?,
+            body: self.fill(&text.body, values)?,
+        })
+    }
+
+    fn language(&self, locale: Locale) -> &Language {
+        match locale {
+            Locale::Tr => &self.turkish,
+            Locale::En => &self.english,
+        }
+    }
+
+    fn fill(&self, text: &str, values: &Values) -> Result<String, minijinja::Error> {
+        let Values {
+            name,
+            course_title,
+            expires_at,
+        } = values;
+        self.environment
+            .render_str(text, context! { name, course_title, expires_at })
+    }
+}
+
+/// A subject is a header: a line break in a course's title must not begin another one.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(course_title: &str) -> Values {
+        Values {
+            name: "Ada".into(),
+            course_title: course_title.into(),
+            expires_at: String::new(),
+        }
+    }
+
+    #[test]
+    fn every_text_there_is_belongs_to_a_kind_in_both_languages() {
+        let texts = Texts::load().unwrap();
+        for language in [&texts.turkish, &texts.english] {
+            assert_eq!(language.mail.len(), MailKind::ALL.len());
+            assert_eq!(language.notification.len(), NotificationKind::ALL.len());
+        }
+    }
+
+    #[test]
+    fn the_html_twin_is_escaped_and_the_text_is_not() {
+        let texts = Texts::load().unwrap();
+        let values = values("<b>Türev & İntegral</b>");
+        let mail = texts
+            .mail(
+                MailKind::EnrollmentCreated,
+                Locale::Tr,
+                &values,
+                Some("https://x.test/a?b=1&c=2"),
+            )
+            .unwrap();
+        assert_eq!(mail.subject, "Kaydınız tamamlandı: <b>Türev & İntegral</b>");
+        assert!(
+            mail.text
+                .contains("“<b>Türev & İntegral</b>” dersine kaydoldunuz"),
+            "{}",
+            mail.text
+        );
+        assert!(!mail.html.contains("<b>"), "{}", mail.html);
+        assert!(mail.text.contains("Dersi aç: https://x.test/a?b=1&c=2"));
+    }
+
+    #[test]
+    fn a_subject_is_one_line() {
+        let texts = Texts::load().unwrap();
+        let mail = texts
+            .mail(
+                MailKind::EnrollmentCreated,
+                Locale::En,
+                &values("a\r\nBcc: all@example.edu"),
+                None,
+            )
+            .unwrap();
+        assert_eq!(mail.subject, "You are enrolled: a Bcc: all@example.edu");
+    }
+
+    #[test]
+    fn a_template_in_a_name_stays_text() {
+        let texts = Texts::load().unwrap();
+        let mail = texts
+            .mail(
+                MailKind::EnrollmentCreated,
+                Locale::En,
+                &values("{{ name }}"),
+                None,
+            )
+            .unwrap();
+        assert_eq!(mail.subject, "You are enrolled: {{ name }}");
+    }
+}

@@ -1,0 +1,4 @@
+//! From the queue of mails to the outside.
+
+pub mod sender;
+pub mod transport;

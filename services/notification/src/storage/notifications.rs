@@ -1,0 +1,154 @@
+use sqlx::PgExecutor;
+use time::OffsetDateTime;
+use typed_id::{EventId, NotificationId, UserId};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    pub id: NotificationId,
+    pub kind: String,
+    pub title: String,
+    pub body: String,
+    pub link: String,
+    pub created_at: OffsetDateTime,
+    pub read_at: Option<OffsetDateTime>,
+}
+
+/// A notification that is to be written.
+#[derive(Debug, Clone)]
+pub struct NewNotification<'a> {
+    pub id: NotificationId,
+    pub user_id: UserId,
+    pub event_id: EventId,
+    pub kind: &'a str,
+    pub title: &'a str,
+    pub body: &'a str,
+    pub link: &'a str,
+    pub created_at: OffsetDateTime,
+}
+
+struct Row {
+    id: Uuid,
+    kind: String,
+    title: String,
+    body: String,
+    link: String,
+    created_at: OffsetDateTime,
+    read_at: Option<OffsetDateTime>,
+}
+
+impl From<Row> for Notification {
+    fn from(row: Row) -> Self {
+        Self {
+            id: NotificationId(row.id),
+            kind: row.kind,
+            title: row.title,
+            body: row.body,
+            link: row.link,
+            created_at: row.created_at,
+            read_at: row.read_at,
+        }
+    }
+}
+
+/// Writes a notification unless there is one for this event and recipient.
+pub async fn insert(db: impl PgExecutor<'_>, new: &NewNotification<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO notification.notifications (id, user_id, event_id, kind, title, body, link, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (event_id, user_id) DO NOTHING",
+        new.id.0,
+        new.user_id.0,
+        new.event_id.0,
+        new.kind,
+        new.title,
+        new.body,
+        new.link,
+        new.created_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A user's notifications, newest first, before `before`.
+pub async fn page(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    only_unread: bool,
+    before: Option<NotificationId>,
+    limit: i64,
+) -> Result<Vec<Notification>, sqlx::Error> {
+    // Two statements, so that the partial index serves the unread ones.
+    let before = before.map(|id| id.0);
+    let rows = if only_unread {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
+             WHERE user_id = $1 AND read_at IS NULL AND ($2::uuid IS NULL OR id < $2)
+             ORDER BY id DESC LIMIT $3",
+            user.0,
+            before,
+            limit,
+        )
+        .fetch_all(db)
+        .await?
+    } else {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
+             WHERE user_id = $1 AND ($2::uuid IS NULL OR id < $2)
+             ORDER BY id DESC LIMIT $3",
+            user.0,
+            before,
+            limit,
+        )
+        .fetch_all(db)
+        .await?
+    };
+    Ok(rows.into_iter().map(Notification::from).collect())
+}
+
+pub async fn count_unread(db: impl PgExecutor<'_>, user: UserId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM notification.notifications WHERE user_id = $1 AND read_at IS NULL"#,
+        user.0,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Marks one as read; the first reading counts. `None` when the user has no such notification.
+pub async fn mark_read(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    id: NotificationId,
+    now: OffsetDateTime,
+) -> Result<Option<Notification>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "UPDATE notification.notifications SET read_at = coalesce(read_at, $3) WHERE id = $1 AND user_id = $2
+         RETURNING id, kind, title, body, link, created_at, read_at",
+        id.0,
+        user.0,
+        now,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Notification::from))
+}
+
+/// Marks all as read and says how many became so.
+pub async fn mark_all_read(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "UPDATE notification.notifications SET read_at = $2 WHERE user_id = $1 AND read_at IS NULL",
+        user.0,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
