@@ -145,20 +145,12 @@ fn stop_leftovers(folder: &Path) {
     }
 }
 
-/// Set by SIGINT or SIGTERM.
+/// Set by SIGINT or SIGTERM. By a handler and not by blocking the signals: children would inherit that and never hear theirs.
 fn stop_flag() -> Result<Arc<AtomicBool>> {
-    use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&signals), None)?;
     let flag = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&flag);
-    std::thread::spawn(move || {
-        if signals.wait().is_ok() {
-            seen.store(true, Ordering::SeqCst);
-        }
-    });
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
     Ok(flag)
 }
 
