@@ -70,7 +70,7 @@ fn json_lines(reader: impl BufRead, file: &str) -> Result<Vec<Result<Item, Fault
             continue;
         }
         all.push(match serde_json::from_str::<Map<String, Value>>(&line) {
-            Ok(object) => item(&object, file, place),
+            Ok(object) => item(&object, file, &place),
             Err(fault) => Err(Fault {
                 place,
                 why: fault.to_string(),
@@ -95,7 +95,7 @@ fn csv_rows(file: fs::File, name: &str) -> Result<Vec<Result<Item, Fault>>> {
                 let object = members
                     .map(|(name, value)| (name.to_owned(), Value::from(value)))
                     .collect();
-                item(&object, name, place)
+                item(&object, name, &place)
             }
             Err(fault) => Err(Fault {
                 place,
@@ -125,7 +125,7 @@ fn json_list(bytes: &[u8], file: &str) -> Result<Vec<Result<Item, Fault>>> {
     let items = list.into_iter().enumerate().map(|(index, value)| {
         let place = format!("item {}", index + 1);
         match value {
-            Value::Object(object) => item(&object, file, place),
+            Value::Object(object) => item(&object, file, &place),
             _ => Err(Fault {
                 place,
                 why: "is no object".into(),
@@ -136,9 +136,9 @@ fn json_list(bytes: &[u8], file: &str) -> Result<Vec<Result<Item, Fault>>> {
 }
 
 /// One course, by our names or by those that other catalogues use.
-fn item(object: &Map<String, Value>, file: &str, place: String) -> Result<Item, Fault> {
+fn item(object: &Map<String, Value>, file: &str, place: &str) -> Result<Item, Fault> {
     let fault = |why: String| Fault {
-        place: place.clone(),
+        place: place.to_owned(),
         why,
     };
     let page = object.get("page").and_then(Value::as_object);

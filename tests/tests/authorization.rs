@@ -1,0 +1,297 @@
+//! Who may do what: every route, every role, every relation. A route without a row fails.
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
+
+use std::collections::BTreeSet;
+
+use journeys::Stack;
+use journeys::api::text;
+use journeys::people::{Person, admin, course, student, teacher};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Who asks: nobody; a student to whom the thing belongs; another student; the course's teacher; another teacher; an admin.
+const ASKERS: [&str; 6] = [
+    "anonymous",
+    "student",
+    "other student",
+    "teacher",
+    "other teacher",
+    "admin",
+];
+
+/// RPC and expected status for each asker. 200-ish is the status of success.
+const TABLE: &[(&str, [u16; 6])] = &[
+    ("Register", [201, 201, 201, 201, 201, 201]),
+    ("Login", [401, 401, 401, 401, 401, 401]),
+    ("Refresh", [401, 401, 401, 401, 401, 401]),
+    ("VerifyEmail", [422, 422, 422, 422, 422, 422]),
+    ("RequestPasswordReset", [202, 202, 202, 202, 202, 202]),
+    ("ConfirmPasswordReset", [422, 422, 422, 422, 422, 422]),
+    ("GetJwks", [200, 200, 200, 200, 200, 200]),
+    ("GetMe", [401, 200, 200, 200, 200, 200]),
+    ("UpdateMe", [401, 200, 200, 200, 200, 200]),
+    ("ChangePassword", [401, 401, 401, 401, 401, 401]),
+    ("ResendVerification", [401, 202, 202, 202, 202, 202]),
+    ("ListSessions", [401, 200, 200, 200, 200, 200]),
+    ("DeleteSession", [401, 404, 404, 404, 404, 404]),
+    ("DeleteOtherSessions", [401, 204, 204, 204, 204, 204]),
+    ("ListUsers", [401, 403, 403, 403, 403, 200]),
+    ("CreateUser", [401, 403, 403, 403, 403, 201]),
+    ("GetUser", [401, 403, 403, 403, 403, 200]),
+    ("UpdateUser", [401, 403, 403, 403, 403, 200]),
+    ("ListRoles", [401, 403, 403, 403, 403, 200]),
+    ("PutRole", [401, 403, 403, 403, 403, 200]),
+    ("ListCourses", [200, 200, 200, 200, 200, 200]),
+    ("GetCourse", [200, 200, 200, 200, 200, 200]),
+    ("CreateCourse", [401, 403, 403, 201, 201, 201]),
+    ("UpdateCourse", [401, 403, 403, 200, 403, 200]),
+    ("ArchiveCourse", [401, 403, 403, 204, 403, 204]),
+    ("PublishCourse", [401, 403, 403, 200, 403, 200]),
+    ("UnpublishCourse", [401, 403, 403, 200, 403, 200]),
+    ("ListTopics", [401, 403, 403, 200, 403, 200]),
+    ("CreateTopic", [401, 403, 403, 201, 403, 201]),
+    ("UpdateTopic", [401, 403, 403, 200, 403, 200]),
+    ("DeleteTopic", [401, 403, 403, 204, 403, 204]),
+    ("ReorderTopics", [401, 403, 403, 200, 403, 200]),
+    ("ListVideos", [401, 403, 403, 200, 403, 200]),
+    ("CreateVideo", [401, 403, 403, 201, 403, 201]),
+    ("UpdateVideo", [401, 403, 403, 200, 403, 200]),
+    ("DeleteVideo", [401, 403, 403, 204, 403, 204]),
+    ("ListCategories", [200, 200, 200, 200, 200, 200]),
+    ("CreateCategory", [401, 403, 403, 403, 403, 201]),
+    ("UpdateCategory", [401, 403, 403, 403, 403, 200]),
+    ("DeleteCategory", [401, 403, 403, 403, 403, 204]),
+    ("Enroll", [401, 200, 201, 403, 403, 403]),
+    ("Drop", [401, 204, 404, 403, 403, 403]),
+    ("ListMyEnrollments", [401, 200, 200, 200, 200, 200]),
+    ("ListCourseEnrollments", [401, 403, 403, 200, 403, 200]),
+    ("CreateEnrollment", [401, 403, 403, 201, 403, 201]),
+    ("GetEnrollment", [401, 200, 404, 200, 404, 200]),
+    ("UpdateEnrollment", [401, 403, 403, 200, 404, 200]),
+    ("ListNotifications", [401, 200, 200, 200, 200, 200]),
+    ("MarkRead", [401, 200, 404, 404, 404, 404]),
+    ("MarkAllRead", [401, 200, 200, 200, 200, 200]),
+    // Last, as it ends the askers' sessions.
+    ("Logout", [401, 204, 204, 204, 204, 204]),
+];
+
+/// Drafts: who may not know of a course learns nothing of it.
+const DRAFTS: &[(&str, [u16; 6])] = &[
+    ("GetCourse", [404, 404, 404, 200, 404, 200]),
+    ("UpdateCourse", [401, 403, 403, 200, 404, 200]),
+    ("ListVideos", [401, 403, 403, 200, 404, 200]),
+    ("Enroll", [401, 404, 404, 403, 403, 403]),
+    ("ListCourseEnrollments", [401, 403, 403, 200, 404, 200]),
+];
+
+struct World {
+    stack: Stack,
+    student: Person,
+    other_student: Person,
+    third: Person,
+    teacher: Person,
+    other_teacher: Person,
+    admin: Person,
+    notification: String,
+}
+
+/// What one request is about, made anew for each cell, as many change it.
+struct Things {
+    course: String,
+    topic: String,
+    video: String,
+    category: String,
+    enrollment: String,
+}
+
+impl World {
+    async fn things(&self, is_draft: bool, number: usize) -> Things {
+        let course = if is_draft {
+            self.teacher
+                .api
+                .post("/api/v1/courses", json!({"title": "Draft"}))
+                .await
+                .expect(201)
+        } else {
+            course(&self.teacher, "Course").await
+        };
+        let course = text(&course, "id").to_owned();
+        let at = format!("/api/v1/courses/{course}");
+        let topic = self
+            .teacher
+            .api
+            .post(&format!("{at}/topics"), json!({"title": "Topic"}))
+            .await
+            .expect(201);
+        let video = json!({"youtube_id": "abcdefghijk", "title": "Video"});
+        let video = self
+            .teacher
+            .api
+            .post(&format!("{at}/videos"), video)
+            .await
+            .expect(201);
+        let category = json!({"name": format!("Category {number} {is_draft}")});
+        let category = self
+            .admin
+            .api
+            .post("/api/v1/categories", category)
+            .await
+            .expect(201);
+        let enrollment = json!({"user_id": self.student.id});
+        let enrollment = if is_draft {
+            Value::Null
+        } else {
+            self.teacher
+                .api
+                .post(&format!("{at}/enrollments"), enrollment)
+                .await
+                .expect(201)
+        };
+        Things {
+            topic: text(&topic, "id").to_owned(),
+            video: text(&video, "id").to_owned(),
+            category: text(&category, "id").to_owned(),
+            enrollment: enrollment["id"].as_str().unwrap_or_default().to_owned(),
+            course,
+        }
+    }
+
+    fn id_in_path(&self, rpc: &str, things: &Things) -> String {
+        match rpc {
+            "DeleteSession" | "GetUser" | "UpdateUser" => self.third.id.clone(),
+            "PutRole" => "assistant".to_owned(),
+            "UpdateTopic" | "DeleteTopic" => things.topic.clone(),
+            "UpdateVideo" | "DeleteVideo" => things.video.clone(),
+            "UpdateCategory" | "DeleteCategory" => things.category.clone(),
+            "GetEnrollment" | "UpdateEnrollment" => things.enrollment.clone(),
+            "MarkRead" => self.notification.clone(),
+            _ => things.course.clone(),
+        }
+    }
+
+    fn body(&self, rpc: &str, things: &Things, cell: usize) -> Value {
+        match rpc {
+            "Register" => {
+                json!({"email": format!("new{cell}@journey.test"), "password": "long enough secret", "full_name": "New"})
+            }
+            "Login" => json!({"email": "nobody@journey.test", "password": "wrong"}),
+            "Refresh" => json!({"refresh_token": "rt_nonsense"}),
+            "VerifyEmail" => json!({"token": "ev_nonsense"}),
+            "RequestPasswordReset" => json!({"email": "nobody@journey.test"}),
+            "ConfirmPasswordReset" => json!({"token": "pr_nonsense", "new_password": "long enough secret"}),
+            "ChangePassword" => json!({"current_password": "wrong", "new_password": "long enough secret"}),
+            "CreateUser" => {
+                json!({"email": format!("made{cell}@journey.test"), "full_name": "Made", "role": "student"})
+            }
+            "PutRole" => json!({"permissions": ["users:read"]}),
+            "CreateCourse" | "CreateTopic" | "UpdateCourse" | "UpdateTopic" | "UpdateVideo" => {
+                json!({"title": "T"})
+            }
+            "CreateVideo" => json!({"title": "T", "youtube_id": "lmnopqrstuv"}),
+            "ReorderTopics" => json!({"topic_ids": [things.topic]}),
+            "CreateCategory" | "UpdateCategory" => json!({"name": format!("Name {cell}")}),
+            "CreateEnrollment" => json!({"user_id": self.third.id}),
+            "UpdateEnrollment" => json!({"status": "suspended"}),
+            _ => json!({}),
+        }
+    }
+
+    /// Wrong cells of a table, as text.
+    async fn wrong(&self, table: &[(&str, [u16; 6])], is_draft: bool) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (row, (rpc, expected)) in table.iter().enumerate() {
+            let method = contracts::METHODS.iter().find(|m| m.name == *rpc).unwrap();
+            let http = method.http.unwrap();
+            for (column, expected) in expected.iter().enumerate() {
+                let cell = row * 6 + column + usize::from(is_draft) * 1_000;
+                let things = self.things(is_draft, cell).await;
+                let api = match column {
+                    0 => self.stack.api(),
+                    1 => self.student.api.clone(),
+                    2 => self.other_student.api.clone(),
+                    3 => self.teacher.api.clone(),
+                    4 => self.other_teacher.api.clone(),
+                    _ => self.admin.api.clone(),
+                };
+                let id = self.id_in_path(rpc, &things);
+                let path = http
+                    .path
+                    .replace("{id}", &id)
+                    .replace("{course_id}", &id)
+                    .replace("{name}", &id);
+                let body = http.has_body.then(|| self.body(rpc, &things, cell));
+                let verb = Method::from_bytes(http.verb.as_bytes()).unwrap();
+                let answer = api.send(verb, &path, body, &[]).await;
+                if answer.status != *expected {
+                    let asker = ASKERS[column];
+                    wrong.push(format!(
+                        "{rpc} by {asker}: {} instead of {expected}: {}",
+                        answer.status, answer.body
+                    ));
+                }
+            }
+        }
+        wrong
+    }
+}
+
+#[test]
+fn every_route_has_a_row() {
+    let routes: BTreeSet<&str> = contracts::METHODS
+        .iter()
+        .filter(|m| m.http.is_some())
+        .map(|m| m.name)
+        .collect();
+    let rows: BTreeSet<&str> = TABLE.iter().map(|(rpc, _)| *rpc).collect();
+    assert_eq!(routes, rows);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_cell_of_the_table_holds() {
+    let stack = Stack::start().await;
+    let boss = admin(&stack).await;
+    let (ada, berk, can) = (
+        student(&stack, "ada").await,
+        student(&stack, "berk").await,
+        student(&stack, "can").await,
+    );
+    let (deniz, ece) = (
+        teacher(&stack, &boss, "deniz").await,
+        teacher(&stack, &boss, "ece").await,
+    );
+    let inbox = ada.api.get("/api/v1/users/me/notifications").await.expect(200);
+    let world = World {
+        notification: text(&inbox["notifications"][0], "id").to_owned(),
+        stack,
+        student: ada,
+        other_student: berk,
+        third: can,
+        teacher: deniz,
+        other_teacher: ece,
+        admin: boss,
+    };
+    let mut wrong = world.wrong(DRAFTS, true).await;
+    let (logout, rest) = TABLE.split_last().unwrap();
+    wrong.extend(world.wrong(rest, false).await);
+    for (column, person) in [
+        &world.student,
+        &world.other_student,
+        &world.teacher,
+        &world.other_teacher,
+        &world.admin,
+    ]
+    .iter()
+    .enumerate()
+    {
+        let status = person.api.post("/api/v1/auth/logout", json!({})).await.status;
+        if status != logout.1[column + 1] {
+            wrong.push(format!("Logout by {}: {status}", ASKERS[column + 1]));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong cells:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
