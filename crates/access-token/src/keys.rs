@@ -33,6 +33,8 @@ pub trait KeySource: Send + Sync {
 
 /// An unknown key id makes us ask, but tokens with made-up ids must not make us ask for each.
 const MIN_REFETCH: Duration = Duration::from_secs(10);
+/// While there is no key at all we ask more often, but not for each of those who wait in line.
+const MIN_RETRY: Duration = Duration::from_millis(500);
 
 pub(crate) struct Keys {
     source: Arc<dyn KeySource>,
@@ -64,19 +66,24 @@ impl Keys {
         if let Some(key) = self.known(kid) {
             return Ok(key);
         }
-        let never_loaded = self.known.read().is_empty();
-        if !never_loaded && last_fetch.is_some_and(|at| at.elapsed() < MIN_REFETCH) {
-            return Err(KeyError::Unknown);
+        let none_known = self.known.read().is_empty();
+        let pause = if none_known { MIN_RETRY } else { MIN_REFETCH };
+        if last_fetch.is_some_and(|at| at.elapsed() < pause) {
+            return Err(if none_known {
+                KeyError::Unavailable("the signing keys could not be fetched a moment ago".into())
+            } else {
+                KeyError::Unknown
+            });
         }
-        match self.source.fetch().await {
+        let fetched = self.source.fetch().await;
+        *last_fetch = Some(Instant::now());
+        match fetched {
             Ok(keys) => {
-                *last_fetch = Some(Instant::now());
                 *self.known.write() = keys.iter().filter_map(decoding_key).collect();
                 self.known(kid).ok_or(KeyError::Unknown)
             }
-            Err(fault) if never_loaded => Err(KeyError::Unavailable(fault)),
+            Err(fault) if none_known => Err(KeyError::Unavailable(fault)),
             Err(fault) => {
-                *last_fetch = Some(Instant::now());
                 tracing::warn!(
                     error = fault.as_ref() as &dyn StdError,
                     "signing keys could not be fetched; keeping those known"

@@ -24,7 +24,12 @@ pub fn wait_until(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) 
         if started.elapsed() > limit {
             bail!("{what}: not so after {} s", limit.as_secs());
         }
-        std::thread::sleep(Duration::from_millis(50));
+        pause();
     }
     Ok(())
+}
+
+/// The time between two looks at something.
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
 }

@@ -50,6 +50,29 @@ impl Known {
     }
 }
 
+/// Every process that `is_ours` picks by its number. It finds those whose first process was killed, too.
+pub fn find(is_ours: impl Fn(i32) -> bool) -> Vec<Known> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| is_ours(*pid))
+        .filter_map(|pid| Known::of(pid.unsigned_abs()).ok())
+        .filter(Known::is_alive)
+        .collect()
+}
+
+/// Kills them all and waits until they are gone.
+pub fn kill_all(processes: &[Known]) {
+    for process in processes {
+        process.signal(Signal::SIGKILL);
+    }
+    for process in processes {
+        process.stop(Signal::SIGKILL, Duration::from_secs(5));
+    }
+}
+
 /// State and start time from /proc/PID/stat. The name before them may hold spaces and parentheses.
 fn state_of(pid: i32) -> Option<(char, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -59,7 +82,7 @@ fn state_of(pid: i32) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
-/// Starts a command that goes on by itself: its own session, no input, output appended to a file.
+/// Starts a command that goes on by itself: its own process group, no input, output appended to a file.
 pub fn start_detached(command: &mut Command, log: &Path) -> Result<std::process::Child> {
     let log = open_log(log)?;
     command

@@ -44,7 +44,6 @@ pub fn root() -> Result<PathBuf> {
 
 /// The servers of the environment, or of a stack that runs in this checkout.
 pub fn discover() -> Result<Servers> {
-    let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
     if let (Some(postgres), Some(redis), Some(amqp)) =
         (given("DATABASE_URL"), given("REDIS_URL"), given("AMQP_URL"))
     {
@@ -63,14 +62,31 @@ pub fn discover() -> Result<Servers> {
     }
 }
 
-/// The servers that run under `folder`, if all of them do.
+/// The servers that run under `folder`, if all do that the environment does not give. What it gives wins.
 pub fn running(folder: &Path) -> Option<Servers> {
-    let servers: Servers = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
-    servers
-        .processes
-        .iter()
-        .all(|(_, process)| process.is_alive())
-        .then_some(servers)
+    let mut servers: Servers = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
+    let lives = |name: &str| {
+        let mut named = servers.processes.iter().filter(|(of, _)| of == name);
+        named.any(|(_, process)| process.is_alive())
+    };
+    let (postgres, redis, amqp) = (given("DATABASE_URL"), given("REDIS_URL"), given("AMQP_URL"));
+    let complete = (postgres.is_some() || lives("postgres"))
+        && (redis.is_some() || lives("redis"))
+        && (amqp.is_some() || lives("rabbitmq"));
+    if !complete {
+        return None;
+    }
+    servers.postgres = postgres.unwrap_or(servers.postgres);
+    servers.redis = redis.unwrap_or(servers.redis);
+    if let Some(amqp) = amqp {
+        servers.amqp = amqp;
+        servers.amqp_management = given("AMQP_MANAGEMENT_URL").unwrap_or_default();
+    }
+    Some(servers)
+}
+
+fn given(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Starts what neither runs nor is given by the environment. The slowest begins first.
@@ -80,7 +96,8 @@ pub fn up(folder: &Path) -> Result<Servers> {
     }
     down(folder)?;
     fs::create_dir_all(folder)?;
-    let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    // Absolute: the servers' folders are compared with what /proc says.
+    let folder = &folder.canonicalize()?;
     let mut processes = Vec::new();
     let rabbit = match given("AMQP_URL") {
         Some(_) => None,
@@ -124,6 +141,7 @@ pub fn up(folder: &Path) -> Result<Servers> {
 
 /// Stops the private servers under `folder`, also those that a killed command left behind.
 pub fn down(folder: &Path) -> Result<()> {
+    let folder = &folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     PrivateRabbit::stop_leftover(&folder.join("rabbitmq"));
     PrivateRedis::stop_leftover(&folder.join("redis"));
     PrivatePostgres::stop_leftover(&folder.join("postgres"));
@@ -136,6 +154,8 @@ pub fn down(folder: &Path) -> Result<()> {
 pub(crate) struct Record {
     pub process: Known,
     pub port: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management_port: Option<u16>,
 }
 
 impl Record {

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
 use crate::process::{Known, tail};
 use crate::secrets::Secrets;
 use crate::servers::{self, Servers};
 use crate::status::Status;
-use crate::{http, wait_until};
+use crate::{http, pause, wait_until};
 use children::Children;
 use environment::{Addresses, environment};
 
@@ -60,14 +60,12 @@ pub fn run(options: &Options) -> Result<()> {
     let stop = stop_flag()?;
     stop_leftovers(&folder);
     step("starting PostgreSQL, Redis and RabbitMQ, and building beside them");
-    let servers = std::thread::scope(|scope| {
+    let (built, servers) = std::thread::scope(|scope| {
         let servers = scope.spawn(|| servers::up(&folder));
-        build(options)?;
-        servers
-            .join()
-            .map_err(|_| anyhow::anyhow!("starting the servers panicked"))?
-    })?;
-    let outcome = serve(options, &servers, &stop, &step);
+        (build(options, &stop), servers.join())
+    });
+    let servers = servers.map_err(|_| anyhow::anyhow!("starting the servers panicked"))??;
+    let outcome = built.and_then(|()| serve(options, &servers, &stop, &step));
     step("stopping");
     Status::remove(&folder);
     if !servers.processes.is_empty() {
@@ -146,7 +144,7 @@ fn stop_leftovers(folder: &Path) {
 }
 
 /// Set by SIGINT or SIGTERM. By a handler and not by blocking the signals: children would inherit that and never hear theirs.
-fn stop_flag() -> Result<Arc<AtomicBool>> {
+pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
@@ -154,7 +152,7 @@ fn stop_flag() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-fn build(options: &Options) -> Result<()> {
+fn build(options: &Options, stop: &AtomicBool) -> Result<()> {
     let mut cargo = Command::new("cargo");
     // The whole workspace: with a part of it, features unify otherwise and dependencies are built a second time.
     cargo
@@ -163,8 +161,19 @@ fn build(options: &Options) -> Result<()> {
     if options.release {
         cargo.arg("--release");
     }
-    ensure!(cargo.status().context("cargo")?.success(), "the build failed");
-    Ok(())
+    let mut child = cargo.spawn().context("cargo")?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            ensure!(status.success(), "the build failed");
+            return Ok(());
+        }
+        if stop.load(Ordering::SeqCst) {
+            Known::of(child.id())?.signal(Signal::SIGTERM);
+            child.wait()?;
+            bail!("stopped while it was built");
+        }
+        pause();
+    }
 }
 
 /// The database `sc` with roles and schemas; gives its address without user.
@@ -276,7 +285,8 @@ fn wait_ready(
 /// Removes all data.
 pub fn reset(folder: &Path) -> Result<()> {
     stop(folder)?;
-    for part in ["postgres", "redis", "rabbitmq", "mail", "log", "secrets.json"] {
+    servers::PrivatePostgres::remove_data(&folder.join("postgres"));
+    for part in ["redis", "rabbitmq", "mail", "log", "secrets.json"] {
         let path = folder.join(part);
         let _ = if path.is_dir() {
             fs::remove_dir_all(&path)

@@ -157,7 +157,11 @@ async fn every_forged_token_is_refused() {
         ),
         claim("iss", json!("another")),
         claim("aud", json!("another")),
+        claim("aud", json!(["sc-api", "another"])),
         claim("exp", json!("9999999999")),
+        claim("exp", json!(1e300)),
+        claim("exp", Value::Null),
+        claim("iat", json!("1800000000")),
         claim("nbf", json!("0")),
         claim("exp", json!(1_799_999_990)),
         claim("nbf", json!(1_800_000_100)),
@@ -182,9 +186,13 @@ async fn every_forged_token_is_refused() {
         &secret,
     )
     .unwrap();
+    // No signature at all.
+    let unsigned = resigned(&world, &token, |header, _| header["alg"] = json!("none"));
+    let unsigned = format!("{}.", unsigned.rsplit_once('.').unwrap().0);
     let long = "a".repeat(MAX_BYTES + 1);
     for forged in [
         hs.as_str(),
+        &unsigned,
         "",
         "a.b.c",
         &token[..token.len() - 4],
@@ -268,9 +276,25 @@ async fn keys_rotate_and_are_kept_while_their_source_is_away() {
     assert_eq!(world.code(&world.token().0).await, "ok");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_any_key_the_answer_is_try_later() {
     let world = world();
-    *world.source.keys.lock() = None;
-    assert_eq!(world.code(&world.token().0).await, "unavailable");
+    let keys = world.source.keys.lock().take();
+    let (token, ..) = world.token();
+    // A crowd asks once, and nobody waits for the fetches of those before.
+    let crowd = futures::future::join_all((0..200).map(|_| world.code(&token))).await;
+    assert!(crowd.iter().all(|code| *code == "unavailable"));
+    assert_eq!(world.source.asked.load(Ordering::SeqCst), 1);
+
+    *world.source.keys.lock() = keys;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(world.code(&token).await, "ok");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_is_taken_for_a_token_or_makes_it_panic(text in "[ -~]{0,20}|[A-Za-z0-9_-]{0,60}\\.[A-Za-z0-9_-]{0,60}\\.[A-Za-z0-9_-]{0,60}") {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        proptest::prop_assert_eq!(runtime.block_on(world().code(&text)), "invalid_token");
+    }
 }

@@ -1,16 +1,20 @@
 //! `sc-dev`: the school on one machine; see `make help`.
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
-use std::process::{Command, ExitCode, Stdio};
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use dev_stack::process::{open_log, tail};
+use dev_stack::process::{Known, open_log, tail};
 use dev_stack::servers::{self, Servers};
 use dev_stack::stack::{self, Options};
 use dev_stack::status::Status;
-use dev_stack::wait_until;
+use dev_stack::{pause, wait_until};
+use nix::sys::signal::Signal;
 
 #[derive(Parser)]
 #[command(name = "sc-dev", about = "Student Coaching on one machine")]
@@ -73,7 +77,8 @@ fn main() -> ExitCode {
     match run(Cli::parse().action) {
         Ok(code) => code,
         Err(fault) => {
-            println!("error: {fault:#}");
+            // Not among the output: somebody may read that as JSON.
+            let _ = writeln!(std::io::stderr(), "error: {fault:#}");
             ExitCode::FAILURE
         }
     }
@@ -146,6 +151,8 @@ fn run_detached(options: &Options) -> Result<()> {
 }
 
 fn exec(folder: &std::path::Path, command: &[String]) -> Result<ExitCode> {
+    // From here on a signal ends the command, and the servers after it.
+    let stop = stack::stop_flag()?;
     let were_up = servers::running(folder).is_some();
     let Servers {
         postgres,
@@ -155,18 +162,39 @@ fn exec(folder: &std::path::Path, command: &[String]) -> Result<ExitCode> {
         ..
     } = servers::up(folder)?;
     let (program, arguments) = command.split_first().context("no command")?;
-    let status = Command::new(program)
+    let child = Command::new(program)
         .args(arguments)
         .env("DATABASE_URL", postgres)
         .env("REDIS_URL", redis)
         .env("AMQP_URL", amqp)
         .env("AMQP_MANAGEMENT_URL", amqp_management)
-        .status();
+        .spawn();
+    let status = child
+        .with_context(|| format!("cannot run {program}"))
+        .and_then(|child| wait_for(child, &stop));
     if !were_up {
         servers::down(folder)?;
     }
-    let status = status.with_context(|| format!("cannot run {program}"))?;
-    Ok(ExitCode::from(
-        u8::try_from(status.code().unwrap_or(1)).unwrap_or(1),
-    ))
+    let status = status?;
+    // As a shell says it: 128 and the number of the signal that ended it.
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// Waits for the end of a command, and hands one request to stop on to it.
+fn wait_for(mut child: Child, stop: &AtomicBool) -> Result<ExitStatus> {
+    let process = Known::of(child.id());
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if stop.swap(false, Ordering::SeqCst)
+            && let Ok(process) = &process
+        {
+            process.signal(Signal::SIGTERM);
+        }
+        pause();
+    }
 }

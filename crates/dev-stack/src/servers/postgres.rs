@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
 
 use super::Record;
-use crate::process::{Known, start_detached, tail};
+use crate::process::{self, Known, start_detached, tail};
 use crate::{ports, wait_until};
 
 /// A PostgreSQL server of our own. It refuses root, so that as root it runs as an unprivileged user.
@@ -16,6 +16,7 @@ use crate::{ports, wait_until};
 pub struct PrivatePostgres {
     pub process: Known,
     port: u16,
+    data: PathBuf,
 }
 
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_connections = 200\n\
@@ -43,15 +44,21 @@ impl PrivatePostgres {
             let settings = fs::read_to_string(data.join("postgresql.conf"))? + SETTINGS;
             fs::write(data.join("postgresql.conf"), settings)?;
         }
-        // A stale one keeps the next server from starting.
+        // A killed server's workers may still write; only without them is its file stale. It keeps the next from starting.
+        process::kill_all(&processes(&data));
         let _ = fs::remove_file(data.join("postmaster.pid"));
         let port = ports::free(Record::read(folder).map(|record| record.port))?;
         let mut command = run_as(&bin.join("postgres"));
         command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
         let child = start_detached(&mut command, &log)?;
         let process = Known::of(child.id())?;
-        let server = Self { process, port };
-        Record { process, port }.write(folder)?;
+        let server = Self { process, port, data };
+        let record = Record {
+            process,
+            port,
+            management_port: None,
+        };
+        record.write(folder)?;
         wait_until("PostgreSQL answers", Duration::from_secs(30), || {
             server.answers(&bin)
         })
@@ -73,19 +80,60 @@ impl PrivatePostgres {
     }
 
     pub fn stop(&self) {
+        self.thaw();
         // A fast shutdown: it does not wait for clients.
         self.process.stop(Signal::SIGINT, Duration::from_secs(20));
     }
 
     pub fn kill9(&self) {
-        self.process.stop(Signal::SIGKILL, Duration::from_secs(5));
+        process::kill_all(&processes(&self.data));
+    }
+
+    /// Stops it and its workers in the middle of whatever they do; their sockets stay open.
+    pub fn freeze(&self) {
+        for process in processes(&self.data) {
+            process.signal(Signal::SIGSTOP);
+        }
+    }
+
+    pub fn thaw(&self) {
+        thaw(&self.data);
     }
 
     pub(super) fn stop_leftover(folder: &Path) {
-        if let Some(Record { process, port }) = Record::read(folder) {
-            Self { process, port }.stop();
+        let folders = [folder.join("data"), fallback(folder)];
+        folders.iter().for_each(|data| thaw(data));
+        if let Some(record) = Record::read(folder) {
+            record.process.stop(Signal::SIGINT, Duration::from_secs(20));
+        }
+        for data in &folders {
+            process::kill_all(&processes(data));
         }
     }
+
+    /// Removes its data, also those that are not under the folder.
+    pub(crate) fn remove_data(folder: &Path) {
+        let _ = fs::remove_dir_all(fallback(folder));
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
+fn thaw(data: &Path) {
+    for process in processes(data) {
+        process.signal(Signal::SIGCONT);
+    }
+}
+
+/// The server and its workers: each works in the data folder.
+fn processes(data: &Path) -> Vec<Known> {
+    let Ok(data) = data.canonicalize() else {
+        return Vec::new();
+    };
+    process::find(|pid| {
+        let works_there = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == data);
+        works_there
+            && fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "postgres")
+    })
 }
 
 /// The newest server binaries there are.

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
 
 use super::Record;
-use crate::process::{Known, start_detached, tail};
+use crate::process::{self, Known, start_detached, tail};
 use crate::{http, ports, wait_until};
 
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -43,9 +44,11 @@ impl PrivateRabbit {
             fs::write(&cookie, "private-to-this-folder")?;
             fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
         }
-        let port = ports::free(Record::read(folder).map(|record| record.port))?;
-        let (management_port, dist_port, epmd_port) =
-            (ports::free(None)?, ports::free(None)?, ports::free(None)?);
+        // The ports from before: clients come back to them, and the name of the data has the first.
+        let before = Record::read(folder);
+        let port = ports::free(before.map(|record| record.port))?;
+        let management_port = ports::free(before.and_then(|record| record.management_port))?;
+        let (dist_port, epmd_port) = (ports::free(None)?, ports::free(None)?);
         let file = |name: &str, content: &str| fs::write(folder.join(name), content);
         file("enabled_plugins", "[rabbitmq_management].\n")?;
         file("env.conf", "")?;
@@ -74,7 +77,12 @@ impl PrivateRabbit {
             .env("ERL_EPMD_ADDRESS", "127.0.0.1");
         let child = start_detached(&mut command, &folder.join("log"))?;
         let process = Known::of(child.id())?;
-        Record { process, port }.write(folder)?;
+        let record = Record {
+            process,
+            port,
+            management_port: Some(management_port),
+        };
+        record.write(folder)?;
         Ok(Self {
             process,
             folder: folder.to_owned(),
@@ -102,22 +110,61 @@ impl PrivateRabbit {
         format!("http://guest:guest@127.0.0.1:{}", self.management_port)
     }
 
+    /// Closes its queues and ends, with everything that it started.
     pub fn stop(&self) {
-        stop(self.process);
+        self.thaw();
+        stop(Some(self.process), &self.folder);
+    }
+
+    pub fn kill9(&self) {
+        process::kill_all(&processes(&self.folder));
+    }
+
+    /// Stops it in the middle of whatever it does; its sockets stay open.
+    pub fn freeze(&self) {
+        for process in processes(&self.folder) {
+            process.signal(Signal::SIGSTOP);
+        }
+    }
+
+    pub fn thaw(&self) {
+        thaw(&self.folder);
     }
 
     pub(super) fn stop_leftover(folder: &Path) {
-        if let Some(record) = Record::read(folder) {
-            stop(record.process);
-        }
+        thaw(folder);
+        stop(Record::read(folder).map(|record| record.process), folder);
     }
 }
 
-/// The script hands SIGTERM on to the node, which closes its queues. What is left of the group goes with it.
-fn stop(process: Known) {
-    if !process.is_alive() {
-        return;
+/// The script hands SIGTERM on to the node, which closes its queues. Without the script the node is told itself. The port
+/// mapper (epmd) left its process group, and nobody else would end it.
+fn stop(script: Option<Known>, folder: &Path) {
+    let patience = Duration::from_secs(30);
+    if let Some(script) = script {
+        script.stop(Signal::SIGTERM, patience);
     }
-    process.stop(Signal::SIGTERM, Duration::from_secs(30));
-    let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(process.pid), Signal::SIGKILL);
+    let rest = processes(folder);
+    for process in &rest {
+        process.signal(Signal::SIGTERM);
+    }
+    for process in &rest {
+        process.stop(Signal::SIGTERM, patience);
+    }
+    process::kill_all(&processes(folder));
+}
+
+fn thaw(folder: &Path) {
+    for process in processes(folder) {
+        process.signal(Signal::SIGCONT);
+    }
+}
+
+/// The script, the node, its port programs and the port mapper: they have the folder's home.
+fn processes(folder: &Path) -> Vec<Known> {
+    let home = [b"HOME=".as_slice(), folder.join("home").as_os_str().as_bytes()].concat();
+    process::find(|pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry == home)
+    })
 }

@@ -48,7 +48,12 @@ impl PrivateRedis {
         let child = start_detached(&mut command, &log)?;
         let process = Known::of(child.id())?;
         let server = Self { process, port };
-        Record { process, port }.write(folder)?;
+        let record = Record {
+            process,
+            port,
+            management_port: None,
+        };
+        record.write(folder)?;
         wait_until("Redis answers", Duration::from_secs(10), || server.answers())
             .with_context(|| tail(&log))?;
         Ok(server)
@@ -79,6 +84,10 @@ impl PrivateRedis {
         self.process.stop(Signal::SIGTERM, Duration::from_secs(5));
     }
 
+    pub fn kill9(&self) {
+        self.process.stop(Signal::SIGKILL, Duration::from_secs(5));
+    }
+
     /// Stops it in the middle of whatever it does; its sockets stay open.
     pub fn freeze(&self) {
         self.process.signal(Signal::SIGSTOP);
@@ -89,7 +98,7 @@ impl PrivateRedis {
     }
 
     pub(super) fn stop_leftover(folder: &Path) {
-        if let Some(Record { process, port }) = Record::read(folder) {
+        if let Some(Record { process, port, .. }) = Record::read(folder) {
             Self { process, port }.stop();
         }
     }
