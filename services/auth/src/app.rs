@@ -18,6 +18,7 @@ use crate::grpc::{AuthGrpc, UserGrpc};
 use crate::keys::KeyRing;
 use crate::passwords::Passwords;
 use crate::storage::roles;
+use crate::usecases::verify_email::promote_first_admin;
 use crate::{demo, jobs};
 
 /// What the use cases work with.
@@ -34,31 +35,54 @@ pub struct Auth {
     pub settings: Settings,
 }
 
+/// What the process brings along.
+pub struct Parts {
+    pub db: Database,
+    pub clock: Clock,
+    pub pages: PageTokens,
+    pub redis: Redis,
+    pub revocations: Revocations,
+    pub issuer: String,
+    pub audience: String,
+}
+
 impl Auth {
     pub fn new(runtime: &Runtime, settings: Settings) -> anyhow::Result<Self> {
+        let tokens = &runtime.settings().tokens;
+        let parts = Parts {
+            db: runtime.database().clone(),
+            clock: runtime.clock(),
+            pages: runtime.page_tokens(),
+            redis: runtime.redis().clone(),
+            revocations: runtime.revocations(),
+            issuer: tokens.issuer.clone(),
+            audience: tokens.audience.clone(),
+        };
+        Self::assemble(parts, settings)
+    }
+
+    pub fn assemble(parts: Parts, settings: Settings) -> anyhow::Result<Self> {
         let encryption_key = settings.keys.bytes().context("keys.encryption_key")?;
         let derived = hmac::sign(
             &hmac::Key::new(hmac::HMAC_SHA256, &encryption_key),
             b"refresh-token-successor",
         );
-        let tokens = &runtime.settings().tokens;
-        let (db, clock) = (runtime.database().clone(), runtime.clock());
         let keys = KeyRing::new(
-            db.clone(),
-            clock.clone(),
-            &tokens.issuer,
-            &tokens.audience,
+            parts.db.clone(),
+            parts.clock.clone(),
+            &parts.issuer,
+            &parts.audience,
             encryption_key,
         );
         Ok(Self {
-            pages: runtime.page_tokens(),
-            redis: runtime.redis().clone(),
+            pages: parts.pages,
+            redis: parts.redis,
             passwords: Passwords::new(&settings.passwords)?,
             keys: Arc::new(keys),
-            revocations: runtime.revocations(),
+            revocations: parts.revocations,
             refresh_key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
-            db,
-            clock,
+            db: parts.db,
+            clock: parts.clock,
             settings,
         })
     }
@@ -90,6 +114,7 @@ impl App for Auth {
         let app = Arc::new(Self::new(runtime, settings)?);
         app.ensure_roles().await?;
         app.keys.refresh().await?;
+        promote_first_admin(&app).await?;
         runtime.use_own_keys(app.keys.clone());
         runtime.relay_outbox();
         runtime.spawn("signing-keys", jobs::keep_keys(app.clone(), runtime.shutdown()));

@@ -18,7 +18,10 @@ pub enum Command {
 
 pub async fn seed(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
     demo::refuse_in_production(runtime.env())?;
-    let app = Auth::new(runtime, settings)?;
+    make_accounts(&Auth::new(runtime, settings)?).await
+}
+
+pub async fn make_accounts(app: &Auth) -> anyhow::Result<()> {
     app.ensure_roles().await?;
     let hash = app.passwords.hash(demo::PASSWORD).await?;
     let now = app.clock.now();

@@ -1,5 +1,7 @@
 //! Pure rules: no I/O, no proto, no SQL.
 
 pub mod email;
+pub mod name;
 pub mod password;
+pub mod rotation;
 pub mod secret;

@@ -7,13 +7,16 @@ use time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Auth;
-use crate::storage::{keys, one_time_tokens, revocations, sessions};
+use crate::storage::{keys, one_time_tokens, refresh_tokens, revocations, sessions};
 
 const KEY_PERIOD: StdDuration = StdDuration::from_mins(1);
 const REVOCATION_PERIOD: StdDuration = StdDuration::from_secs(2);
 const CLEANING_PERIOD: StdDuration = StdDuration::from_hours(1);
 /// Sessions that are over stay this long, for who wonders about them.
 const SESSION_RETENTION: Duration = Duration::days(30);
+
+/// Used refresh tokens stay this long, so that their reuse is noticed.
+const CHAIN_RETENTION: Duration = Duration::days(7);
 
 /// Follows the signing keys and makes the next one in time.
 pub async fn keep_keys(app: Arc<Auth>, shutdown: CancellationToken) {
@@ -48,24 +51,32 @@ pub async fn follow_revocations(app: Arc<Auth>, shutdown: CancellationToken) {
     }
 }
 
-/// C-AUTH-16, C-AUTH-17: removes what has expired.
+/// C-AUTH-16, C-AUTH-17: removes what has expired, every hour.
 pub async fn clean(app: Arc<Auth>, shutdown: CancellationToken) {
     while pause(&shutdown, CLEANING_PERIOD).await {
-        let (db, now) = (app.db.primary(), app.clock.now());
-        let cleaned = async {
-            let sessions = sessions::purge(db, now - SESSION_RETENTION).await?;
-            let tokens = one_time_tokens::purge(db, now - Duration::days(7)).await?;
-            let revocations = revocations::purge(db, now).await?;
-            let keys = keys::purge(db, now - Duration::days(7)).await?;
-            Ok::<_, sqlx::Error>((sessions, tokens, revocations, keys))
-        };
-        match cleaned.await {
-            Ok((sessions, tokens, revocations, keys)) => {
-                tracing::info!(sessions, tokens, revocations, keys, "expired rows are removed");
-            }
-            Err(fault) => tracing::warn!(error = &fault as &dyn std::error::Error, "nothing was removed"),
+        if let Err(fault) = remove_expired(&app).await {
+            tracing::warn!(error = &fault as &dyn std::error::Error, "nothing was removed");
         }
     }
+}
+
+/// One round of cleaning. Several instances may do it at once.
+pub async fn remove_expired(app: &Auth) -> Result<(), sqlx::Error> {
+    let (db, now) = (app.db.primary(), app.clock.now());
+    let sessions = sessions::purge(db, now - SESSION_RETENTION).await?;
+    let links = refresh_tokens::purge(db, now - CHAIN_RETENTION).await?;
+    let secrets = one_time_tokens::purge(db, now - Duration::days(7)).await?;
+    let revocations = revocations::purge(db, now).await?;
+    let keys = keys::purge(db, now - Duration::days(7)).await?;
+    tracing::info!(
+        sessions,
+        links,
+        secrets,
+        revocations,
+        keys,
+        "expired rows are removed"
+    );
+    Ok(())
 }
 
 /// False when the process stops.

@@ -9,6 +9,8 @@ mod jobs;
 mod keys;
 mod passwords;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod usecases;
 
 fn main() -> std::process::ExitCode {

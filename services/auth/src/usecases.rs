@@ -4,6 +4,7 @@ pub mod change_password;
 pub mod confirm_password_reset;
 pub mod create_user;
 mod events;
+pub mod grant;
 pub mod issue_service_token;
 pub mod list_revocations;
 pub mod list_users;

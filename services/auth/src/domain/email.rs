@@ -5,11 +5,13 @@ use unicode_normalization::UnicodeNormalization;
 /// The key of an address: NFKC, trimmed, lower case, with the Turkish I's taken for one letter: `ALİ@OKUL.EDU.TR`, `ali@okul.edu.tr`
 /// and, from a Turkish keyboard, `alı@okul.edu.tr` sign in to one account.
 pub fn key(address: &str) -> String {
-    let lower = address.trim().nfkc().flat_map(|c| match c {
+    let lower = address.nfkc().flat_map(|c| match c {
         'İ' | 'I' | 'ı' => 'i'.to_lowercase(),
         other => other.to_lowercase(),
     });
-    lower.nfkc().collect()
+    let key: String = lower.nfkc().collect();
+    // Last, as some characters are white space only when normalised.
+    key.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod tests {
             assert_eq!(key(spelling), "ali@okul.edu.tr", "{spelling}");
         }
         assert_eq!(key("ｓｕｌｅ@example.edu"), "sule@example.edu");
+        assert_eq!(key("\u{1fbd}"), key(&key("\u{1fbd}")));
         assert_ne!(key("şule@example.edu"), key("sule@example.edu"));
     }
 

@@ -12,7 +12,7 @@ use typed_id::SessionId;
 use crate::storage::roles::Role;
 use crate::storage::sessions::Session;
 use crate::storage::users::User;
-use crate::usecases::login::Tokens;
+use crate::usecases::grant::Tokens;
 
 /// The id in a field whose rule has already demanded a UUID.
 pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {

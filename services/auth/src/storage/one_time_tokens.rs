@@ -39,6 +39,24 @@ pub async fn insert(
     Ok(())
 }
 
+/// Whose secret it is, used or not, unless it has expired.
+pub async fn owner(
+    db: impl PgExecutor<'_>,
+    hash: &[u8],
+    purpose: Purpose,
+    now: OffsetDateTime,
+) -> Result<Option<UserId>, sqlx::Error> {
+    let user = sqlx::query_scalar!(
+        "SELECT user_id FROM auth.one_time_tokens WHERE hash = $1 AND purpose = $2 AND expires_at > $3",
+        hash,
+        purpose.as_str(),
+        now,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(user.map(UserId))
+}
+
 /// Uses a secret up. `None` when it is unknown, used or expired; of two at once, one gets it.
 pub async fn take(
     db: &mut PgConnection,

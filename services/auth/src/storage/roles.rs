@@ -7,10 +7,22 @@ pub struct Role {
     pub permissions: Vec<String>,
 }
 
-pub async fn by_name(db: impl PgExecutor<'_>, name: &str) -> Result<Option<Role>, sqlx::Error> {
+/// The role, and nobody changes it before the transaction ends; others may look on.
+pub async fn share(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sqlx::Error> {
     sqlx::query_as!(
         Role,
-        "SELECT name, permissions FROM auth.roles WHERE name = $1",
+        "SELECT name, permissions FROM auth.roles WHERE name = $1 FOR SHARE",
+        name
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The role, for changing it: no token with it is issued before the transaction ends.
+pub async fn lock(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sqlx::Error> {
+    sqlx::query_as!(
+        Role,
+        "SELECT name, permissions FROM auth.roles WHERE name = $1 FOR NO KEY UPDATE",
         name
     )
     .fetch_optional(db)

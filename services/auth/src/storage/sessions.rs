@@ -110,18 +110,32 @@ pub async fn end(
     Ok(ended.into_iter().map(SessionId).collect())
 }
 
-/// A user's live sessions, newest first. A person has few.
+/// Whether it is, or was, a session of that user.
+pub async fn exists(db: impl PgExecutor<'_>, user: UserId, id: SessionId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM auth.sessions WHERE id = $1 AND user_id = $2) AS "exists!""#,
+        id.0,
+        user.0,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// A user's live sessions, used since `idle_since`, newest first. A person has few.
 pub async fn live(
     db: impl PgExecutor<'_>,
     user: UserId,
     now: OffsetDateTime,
+    idle_since: OffsetDateTime,
 ) -> Result<Vec<Session>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, user_id, device, ip, created_at, last_used_at, expires_at, ended_at
-         FROM auth.sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id DESC LIMIT 100",
+         FROM auth.sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_used_at > $3
+         ORDER BY id DESC LIMIT 100",
         user.0,
         now,
+        idle_since,
     )
     .fetch_all(db)
     .await?;

@@ -96,6 +96,32 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<User>, 
     Ok(row.map(User::from))
 }
 
+/// The account, and nobody changes it before the transaction ends; others may look on. Before its role's and its sessions' locks.
+pub async fn share(db: &mut PgConnection, id: UserId) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+         FROM auth.users WHERE id = $1 FOR SHARE",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// The account, for changing it: no token of it is issued before the transaction ends.
+pub async fn lock(db: &mut PgConnection, id: UserId) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+         FROM auth.users WHERE id = $1 FOR NO KEY UPDATE",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(User::from))
+}
+
 pub async fn by_email(db: impl PgExecutor<'_>, email_key: &str) -> Result<Option<User>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
@@ -168,7 +194,17 @@ pub async fn lock_active_admins(db: &mut PgConnection) -> Result<Vec<Uuid>, sqlx
         .await
 }
 
-/// Users, newest first, before `before`; `search` is a part of name or address, in lower case.
+/// Whether PostgreSQL knows the time zone by that name.
+pub async fn is_time_zone(db: impl PgExecutor<'_>, name: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM pg_catalog.pg_timezone_names WHERE name = $1) AS "known!""#,
+        name
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Users, newest first, before `before`; `search` is a part of name or address.
 pub async fn page(
     db: impl PgExecutor<'_>,
     search: Option<&str>,
@@ -186,7 +222,7 @@ pub async fn page(
         Row,
         "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
          FROM auth.users
-         WHERE ($1::text IS NULL OR lower(full_name) || ' ' || email_key LIKE $1)
+         WHERE ($1::text IS NULL OR auth.fold_turkish(full_name || ' ' || email) LIKE auth.fold_turkish($1))
            AND ($2::text IS NULL OR role = $2) AND ($3::uuid IS NULL OR id < $3)
          ORDER BY id DESC LIMIT $4",
         pattern,
@@ -199,8 +235,20 @@ pub async fn page(
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-pub async fn ids_of_role(db: &mut PgConnection, role: &str) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!("SELECT id FROM auth.users WHERE role = $1 AND is_active", role)
-        .fetch_all(db)
-        .await
+/// Holders of a role who got an access token since a moment, in the order of their ids.
+pub async fn holders_since(
+    db: &mut PgConnection,
+    role: &str,
+    since: OffsetDateTime,
+) -> Result<Vec<UserId>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM auth.users u WHERE role = $1 AND is_active
+           AND EXISTS (SELECT FROM auth.sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL AND s.last_used_at >= $2)
+         ORDER BY id",
+        role,
+        since,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(UserId).collect())
 }

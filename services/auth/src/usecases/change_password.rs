@@ -4,9 +4,10 @@ use problem::{Problem, codes};
 use super::revoke;
 use crate::app::Auth;
 use crate::domain::password;
-use crate::storage::{passwords, sessions};
+use crate::storage::one_time_tokens::{self, Purpose};
+use crate::storage::{passwords, sessions, users};
 
-/// Changes the caller's password. All other sessions end.
+/// Changes the caller's password. All other sessions end, and links that would set another one are void.
 pub async fn change_password(app: &Auth, caller: &Caller, current: &str, new: &str) -> Result<(), Problem> {
     let caller = caller.user()?;
     let user = super::user(app, caller.id).await?;
@@ -14,20 +15,30 @@ pub async fn change_password(app: &Auth, caller: &Caller, current: &str, new: &s
     let stored = passwords::of_user(app.db.primary(), user.id)
         .await
         .map_err(postgres::problem_of)?;
-    if !app.passwords.verify(current, stored).await?.matches {
-        return Err(Problem::new(&codes::INVALID_CREDENTIALS));
+    let invalid = || Problem::new(&codes::INVALID_CREDENTIALS);
+    let known = stored.as_ref().map(|stored| stored.hash.clone());
+    if !app.passwords.verify(current, known).await?.matches {
+        return Err(invalid());
     }
     let hash = app.passwords.hash(new).await?;
-    let (now, ttl) = (app.clock.now(), app.settings.access.ttl());
+    let ttl = app.settings.access.ttl();
     let (id, session) = (user.id, caller.session_id);
     let changed = app.db.write(move |mut tx| async move {
+        users::lock(&mut tx, id).await?;
+        let current = passwords::of_user(&mut *tx, id).await?;
+        // Of two changes at once the second has not shown the password that holds now.
+        if current.map(|current| current.set_at) != stored.map(|stored| stored.set_at) {
+            return tx.rollback(None).await;
+        }
+        let now = tx.clock().now();
         passwords::set(&mut tx, id, &hash, now).await?;
+        one_time_tokens::void(&mut tx, id, Purpose::ResetPassword, now).await?;
         let ended = sessions::end(&mut tx, id, None, Some(session), now).await?;
         let entries = revoke::of_sessions(&ended, now, ttl);
         revoke::record(&mut tx, &entries).await?;
-        tx.commit(entries).await
+        tx.commit(Some(entries)).await
     });
-    let entries = changed.await?;
+    let entries = changed.await?.ok_or_else(invalid)?;
     revoke::announce(app, &entries).await;
     Ok(())
 }

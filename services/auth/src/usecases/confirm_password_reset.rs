@@ -3,21 +3,29 @@ use problem::{Problem, codes};
 use super::revoke;
 use super::verify_email::mark_verified;
 use crate::app::Auth;
-use crate::domain::{email, password, secret};
+use crate::domain::{password, secret};
 use crate::storage::one_time_tokens::{self, Purpose};
-use crate::storage::{passwords, sessions};
+use crate::storage::{passwords, sessions, users};
 
 /// Sets a password with the secret of a mail, which proves the address too. All sessions end.
 pub async fn confirm_password_reset(app: &Auth, token: String, new_password: &str) -> Result<(), Problem> {
     password::check("new_password", new_password, "")?;
     let hash = app.passwords.hash(new_password).await?;
-    let (now, ttl) = (app.clock.now(), app.settings.access.ttl());
-    let first_admin = email::key(&app.settings.bootstrap_admin_email);
+    let ttl = app.settings.access.ttl();
+    let first_admin = app.settings.bootstrap_admin_email.clone();
     let done = app.db.write(move |mut tx| async move {
-        let token = secret::hash(&token);
-        let Some(user) = one_time_tokens::take(&mut tx, &token, Purpose::ResetPassword, now).await? else {
+        let (token, now) = (secret::hash(&token), tx.clock().now());
+        let owner = one_time_tokens::owner(&mut *tx, &token, Purpose::ResetPassword, now).await?;
+        let Some(user) = owner else {
             return tx.rollback(None).await;
         };
+        // The account's lock first, as everywhere: a sign-in with the old password is over before this, or fails after it.
+        users::lock(&mut tx, user).await?;
+        let now = tx.clock().now();
+        let taken = one_time_tokens::take(&mut tx, &token, Purpose::ResetPassword, now).await?;
+        if taken.is_none() {
+            return tx.rollback(None).await;
+        }
         passwords::set(&mut tx, user, &hash, now).await?;
         one_time_tokens::void(&mut tx, user, Purpose::ResetPassword, now).await?;
         mark_verified(&mut tx, user, &first_admin).await?;

@@ -6,7 +6,7 @@ use typed_id::UserId;
 
 use super::events::{self, MailError};
 use crate::app::Auth;
-use crate::domain::email;
+use crate::domain::{email, name};
 use crate::storage::users::{self, NewUser, User};
 
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +43,14 @@ impl From<CreateError> for Problem {
 
 /// Makes an account for somebody, who gets a mail with a link to set a password (instead of A-AUTH-04's password by mail).
 pub async fn create_user(app: &Auth, request: CreateUserRequest) -> Result<User, Problem> {
-    let now = app.clock.now();
+    let (now, full_name) = (app.clock.now(), name::trimmed(&request.full_name)?);
     let created = app.db.write(move |mut tx| async move {
         let email = request.email.trim().to_owned();
         let new = NewUser {
             id: UserId::new(now),
             email: &email,
             email_key: &email::key(&email),
-            full_name: request.full_name.trim(),
+            full_name: &full_name,
             role: &request.role,
             locale: request.locale.as_deref().unwrap_or("tr"),
             email_verified_at: None,

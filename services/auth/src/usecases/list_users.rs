@@ -1,8 +1,8 @@
 use problem::Problem;
 use typed_id::UserId;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::app::Auth;
-use crate::domain::email;
 use crate::storage::users::{self, User};
 
 /// One page of users; the token is empty on the last one.
@@ -23,7 +23,7 @@ pub async fn list_users(
     let search = search
         .map(str::trim)
         .filter(|text| !text.is_empty())
-        .map(email::key);
+        .map(|text| text.nfkc().collect::<String>());
     let scope = format!("users:{search:?}:{role:?}");
     let before: Option<UserId> = app.pages.open(&scope, token)?;
     let mut rows = users::page(app.db.primary(), search.as_deref(), role, before, size + 1)

@@ -1,6 +1,5 @@
 use access_token::permissions;
 use problem::{Problem, codes};
-use typed_id::UserId;
 
 use super::revoke;
 use crate::app::Auth;
@@ -12,7 +11,7 @@ pub async fn list_roles(app: &Auth) -> Result<Vec<Role>, Problem> {
     roles::all(app.db.primary()).await.map_err(postgres::problem_of)
 }
 
-/// Makes or changes a role. Its holders' tokens become void, so that the next ones carry the new permissions.
+/// Makes or changes a role. Its holders' live tokens become void, so that the next ones carry the new permissions.
 pub async fn put_role(app: &Auth, mut role: Role) -> Result<Role, Problem> {
     if let Some(unknown) = role
         .permissions
@@ -26,15 +25,16 @@ pub async fn put_role(app: &Auth, mut role: Role) -> Result<Role, Problem> {
     if role.name == "admin" && !role.permissions.iter().any(|p| p == permissions::ROLES_WRITE) {
         role.permissions.push(permissions::ROLES_WRITE.to_owned());
     }
-    let (now, ttl) = (app.clock.now(), app.settings.access.ttl());
-    let stored = role.clone();
+    let ttl = app.settings.access.ttl();
+    let wanted = role.clone();
     let put = app.db.write(move |mut tx| async move {
-        roles::put(&mut tx, &stored, now).await?;
-        let holders: Vec<UserId> = users::ids_of_role(&mut tx, &stored.name)
-            .await?
-            .into_iter()
-            .map(UserId)
-            .collect();
+        if roles::lock(&mut tx, &wanted.name).await?.as_ref() == Some(&wanted) {
+            return tx.rollback(Vec::new()).await;
+        }
+        let now = tx.clock().now();
+        roles::put(&mut tx, &wanted, now).await?;
+        // Tokens come with a use of a session, so that only recent ones are live.
+        let holders = users::holders_since(&mut tx, &wanted.name, now - ttl - revoke::SLACK).await?;
         let entries = revoke::of_users(&holders, now, ttl);
         revoke::record(&mut tx, &entries).await?;
         tx.commit(entries).await

@@ -1,24 +1,22 @@
 use access_token::Revocation;
-use postgres::{WriteError, WriteTx};
 use problem::{Problem, codes};
 use time::Duration;
 use typed_id::SessionId;
 
-use super::login::{Tokens, tokens};
+use super::grant::{self, Holder, Tokens};
 use super::revoke;
 use crate::app::Auth;
+use crate::domain::rotation::{Verdict, judge};
 use crate::domain::secret;
-use crate::storage::refresh_tokens;
-use crate::storage::sessions::{self, Session};
-use crate::storage::users::{self, User};
+use crate::storage::{refresh_tokens, sessions};
 
 /// What became of a presented refresh token.
 enum Outcome {
     /// Its successor is valid now, and the only one that is.
-    Rotated(User, SessionId),
+    Rotated(Box<Holder>, SessionId),
     /// Unknown, expired, or its session is over.
     Invalid,
-    /// Its successor was used by somebody else: one of the two stole it. The session is ended.
+    /// Two hold this chain: one of them stole it. The session is ended.
     Reused(Vec<Revocation>),
 }
 
@@ -29,44 +27,50 @@ enum Outcome {
 pub async fn refresh(app: &Auth, presented: String) -> Result<Tokens, Problem> {
     let successor = secret::successor(&app.refresh_key, &presented);
     let (hash, next) = (secret::hash(&presented), secret::hash(&successor));
-    let (now, ttl) = (app.clock.now(), app.settings.access.ttl());
+    let ttl = app.settings.access.ttl();
     let idle = Duration::days(app.settings.sessions.idle_days);
     let ip = request_context::current()
         .client_ip
         .map(|ip| ip.to_string())
         .unwrap_or_default();
     let rotated = app.db.write(move |mut tx| async move {
-        let Some(session) = session_of(&mut tx, &hash).await? else {
+        let Some(owner) = refresh_tokens::owner(&mut *tx, &hash).await? else {
             return tx.rollback(Outcome::Invalid).await;
         };
-        let is_over =
-            session.ended_at.is_some() || session.expires_at <= now || session.last_used_at + idle <= now;
-        // Read again under the session's lock: another request may have used it in between.
-        let token = refresh_tokens::by_hash(&mut *tx, &hash).await?;
-        let user = users::by_id(&mut *tx, session.user_id)
-            .await?
-            .filter(|user| user.is_active);
-        let (Some(token), Some(user), false) = (token, user, is_over) else {
+        let Some(holder) = grant::holder(&mut tx, owner.user_id).await? else {
             return tx.rollback(Outcome::Invalid).await;
         };
-        if token.used_at.is_none() {
-            refresh_tokens::mark_used(&mut tx, &hash, now).await?;
-            refresh_tokens::insert(&mut tx, &next, session.id, Some(&hash), now).await?;
-        } else if refresh_tokens::by_hash(&mut *tx, &next)
-            .await?
-            .is_none_or(|next| next.used_at.is_some())
-        {
-            let ended = sessions::end(&mut tx, session.user_id, Some(session.id), None, now).await?;
-            let entries = revoke::of_sessions(&ended, now, ttl);
-            revoke::record(&mut tx, &entries).await?;
-            return tx.commit(Outcome::Reused(entries)).await;
+        // Refreshes of one session take turns; the chain is read under its lock.
+        let session = sessions::lock(&mut tx, owner.session_id).await?;
+        let link = refresh_tokens::link(&mut tx, &hash, &next).await?;
+        let is_live = session.is_some_and(|session| {
+            session.ended_at.is_none()
+                && session.expires_at > holder.at
+                && session.last_used_at + idle > holder.at
+        });
+        let (Some(link), true) = (link, is_live) else {
+            return tx.rollback(Outcome::Invalid).await;
+        };
+        match judge(link) {
+            Verdict::Rotate => {
+                refresh_tokens::rotate(&mut tx, &hash, &next, owner.session_id, holder.at).await?;
+            }
+            Verdict::Repeat => {}
+            Verdict::Reuse => {
+                let ended =
+                    sessions::end(&mut tx, owner.user_id, Some(owner.session_id), None, holder.at).await?;
+                let entries = revoke::of_sessions(&ended, holder.at, ttl);
+                revoke::record(&mut tx, &entries).await?;
+                return tx.commit(Outcome::Reused(entries)).await;
+            }
         }
-        sessions::touch(&mut tx, session.id, &ip, now).await?;
-        tx.commit(Outcome::Rotated(user, session.id)).await
+        sessions::touch(&mut tx, owner.session_id, &ip, holder.at).await?;
+        tx.commit(Outcome::Rotated(Box::new(holder), owner.session_id))
+            .await
     });
     let invalid = || Problem::new(&codes::INVALID_REFRESH_TOKEN);
     match rotated.await? {
-        Outcome::Rotated(user, session) => tokens(app, user, session, successor).await,
+        Outcome::Rotated(holder, session) => holder.tokens(app, session, successor),
         Outcome::Invalid => Err(invalid()),
         Outcome::Reused(entries) => {
             tracing::warn!("a refresh token was used twice; its session is ended");
@@ -74,12 +78,4 @@ pub async fn refresh(app: &Auth, presented: String) -> Result<Tokens, Problem> {
             Err(invalid())
         }
     }
-}
-
-/// The session of a refresh token, locked: refreshes of one session take turns.
-async fn session_of(tx: &mut WriteTx, hash: &[u8]) -> Result<Option<Session>, WriteError> {
-    let Some(token) = refresh_tokens::by_hash(&mut **tx, hash).await? else {
-        return Ok(None);
-    };
-    Ok(sessions::lock(tx, token.session_id).await?)
 }

@@ -5,13 +5,14 @@ use typed_id::UserId;
 
 use super::events::{self, MailError};
 use crate::app::Auth;
-use crate::domain::{email, password};
+use crate::domain::{email, name, password};
 use crate::storage::passwords;
 use crate::storage::users::{self, NewUser, User};
 
 /// Makes an account, or answers alike when the address has one; then its owner gets a mail.
 pub async fn register(app: &Auth, request: RegisterRequest) -> Result<User, Problem> {
     password::check("password", &request.password, &request.email)?;
+    let full_name = name::trimmed(&request.full_name)?;
     // Before it is known whether the address is taken: both ways take the same time.
     let hash = app.passwords.hash(&request.password).await?;
     let now = app.clock.now();
@@ -21,7 +22,6 @@ pub async fn register(app: &Auth, request: RegisterRequest) -> Result<User, Prob
         let locale = request
             .locale
             .unwrap_or_else(|| request_context::current().language.as_str().to_owned());
-        let full_name = request.full_name.trim().to_owned();
         let new = NewUser {
             id: UserId::new(now),
             email: &email,

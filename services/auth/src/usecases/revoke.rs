@@ -3,7 +3,7 @@
 use access_token::{Revocation, RevocationKind};
 use cache::Key;
 use cache::fred::interfaces::KeysInterface;
-use cache::fred::types::Expiration;
+use cache::fred::types::{Expiration, Value};
 use contracts::events::v1::TokenRevoked;
 use contracts::timestamp;
 use event_bus::outbox;
@@ -15,7 +15,9 @@ use crate::app::Auth;
 use crate::storage::revocations;
 
 /// More than the leeway of verifiers.
-const SLACK: Duration = Duration::seconds(30);
+pub const SLACK: Duration = Duration::seconds(30);
+/// Keys in one round trip to Redis.
+const MIRRORED_AT_ONCE: usize = 200;
 
 pub fn of_sessions(ids: &[SessionId], now: OffsetDateTime, ttl: Duration) -> Vec<Revocation> {
     entries(RevocationKind::Session, ids, now, ttl)
@@ -63,25 +65,33 @@ pub async fn record(tx: &mut WriteTx, entries: &[Revocation]) -> Result<(), sqlx
 
 /// After the commit: this process knows at once, and Redis is told as far as it is there.
 pub async fn announce(app: &Auth, entries: &[Revocation]) {
-    for entry in entries {
-        app.revocations.apply(entry.clone());
-        let key = match entry.kind {
-            RevocationKind::User => match entry.subject.parse() {
-                Ok(id) => Key::RevokedUser(id),
-                Err(_) => continue,
-            },
-            RevocationKind::Session | RevocationKind::Token => Key::RevokedSession(entry.subject.clone()),
-        };
-        let key = app.redis.key(&key);
-        let seconds = (entry.expires_at - app.clock.now()).whole_seconds().max(1);
+    entries
+        .iter()
+        .for_each(|entry| app.revocations.apply(entry.clone()));
+    let now = app.clock.now();
+    for batch in entries.chunks(MIRRORED_AT_ONCE) {
         let mirrored = app.redis.run(|client| async move {
-            client
-                .set::<(), _, _>(key, 1, Some(Expiration::EX(seconds)), None, false)
-                .await
+            let pipeline = client.pipeline();
+            for entry in batch {
+                let Some(key) = key_of(entry) else { continue };
+                let seconds = (entry.expires_at - now).whole_seconds().max(1);
+                let expiration = Some(Expiration::EX(seconds));
+                let () = pipeline
+                    .set(app.redis.key(&key), 1, expiration, None, false)
+                    .await?;
+            }
+            pipeline.all::<Value>().await
         });
         if mirrored.await.is_none() {
             // The rest would fail alike; the record is in PostgreSQL.
-            break;
+            return;
         }
+    }
+}
+
+fn key_of(entry: &Revocation) -> Option<Key> {
+    match entry.kind {
+        RevocationKind::User => entry.subject.parse().ok().map(Key::RevokedUser),
+        RevocationKind::Session | RevocationKind::Token => Some(Key::RevokedSession(entry.subject.clone())),
     }
 }

@@ -1,5 +1,6 @@
 use access_token::Caller;
 use problem::{Problem, codes};
+use time::Duration;
 use typed_id::{SessionId, UserId};
 
 use super::revoke;
@@ -9,7 +10,9 @@ use crate::storage::sessions::{self, Session};
 /// The caller's live sessions, newest first.
 pub async fn list_sessions(app: &Auth, caller: &Caller) -> Result<Vec<Session>, Problem> {
     let user = caller.user()?;
-    sessions::live(app.db.primary(), user.id, app.clock.now())
+    let now = app.clock.now();
+    let idle_since = now - Duration::days(app.settings.sessions.idle_days);
+    sessions::live(app.db.primary(), user.id, now, idle_since)
         .await
         .map_err(postgres::problem_of)
 }
@@ -17,10 +20,17 @@ pub async fn list_sessions(app: &Auth, caller: &Caller) -> Result<Vec<Session>, 
 /// Ends one of the caller's sessions; one that is over already is as good as ended.
 pub async fn end_session(app: &Auth, caller: &Caller, id: SessionId) -> Result<(), Problem> {
     let user = caller.user()?;
-    if end_sessions(app, user.id, Some(id), None).await? == 0 {
-        return Err(Problem::new(&codes::NOT_FOUND));
+    if end_sessions(app, user.id, Some(id), None).await? > 0 {
+        return Ok(());
     }
-    Ok(())
+    let exists = sessions::exists(app.db.primary(), user.id, id)
+        .await
+        .map_err(postgres::problem_of)?;
+    if exists {
+        Ok(())
+    } else {
+        Err(Problem::new(&codes::NOT_FOUND))
+    }
 }
 
 /// Ends the caller's sessions but this one.

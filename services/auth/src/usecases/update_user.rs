@@ -6,6 +6,7 @@ use typed_id::UserId;
 
 use super::{events, revoke};
 use crate::app::Auth;
+use crate::domain::name;
 use crate::storage::sessions;
 use crate::storage::users::{self, Changes, User};
 
@@ -53,15 +54,20 @@ pub async fn update_me(app: &Auth, caller: &Caller, changes: Changes) -> Result<
 }
 
 /// Changes an account. A new role makes its tokens void, so that the next ones carry it; a deactivation ends its sessions.
-pub async fn update_user(app: &Auth, id: UserId, changes: Changes) -> Result<User, Problem> {
-    let (now, ttl) = (app.clock.now(), app.settings.access.ttl());
+pub async fn update_user(app: &Auth, id: UserId, mut changes: Changes) -> Result<User, Problem> {
+    let ttl = app.settings.access.ttl();
+    changes.full_name = changes.full_name.as_deref().map(name::trimmed).transpose()?;
+    if let Some(time_zone) = &changes.time_zone {
+        check_time_zone(app, time_zone).await?;
+    }
     let updated = app.db.write(move |mut tx| async move {
         let loses_admin =
             changes.role.as_deref().is_some_and(|role| role != "admin") || changes.is_active == Some(false);
         if loses_admin && users::lock_active_admins(&mut tx).await? == [id.0] {
             return Err(UpdateError::LastAdmin);
         }
-        let before = users::by_id(&mut *tx, id).await?.ok_or(UpdateError::NotFound)?;
+        let before = users::lock(&mut tx, id).await?.ok_or(UpdateError::NotFound)?;
+        let now = tx.clock().now();
         let user = users::update(&mut tx, id, &changes, now)
             .await?
             .ok_or(UpdateError::NotFound)?;
@@ -80,4 +86,18 @@ pub async fn update_user(app: &Auth, id: UserId, changes: Changes) -> Result<Use
     let (user, entries) = updated.await?;
     revoke::announce(app, &entries).await;
     Ok(user)
+}
+
+async fn check_time_zone(app: &Auth, name: &str) -> Result<(), Problem> {
+    let is_known = users::is_time_zone(app.db.primary(), name)
+        .await
+        .map_err(postgres::problem_of)?;
+    if is_known {
+        return Ok(());
+    }
+    Err(Problem::invalid_field(
+        "time_zone",
+        "time_zone.unknown",
+        "has to be the name of an IANA time zone",
+    ))
 }

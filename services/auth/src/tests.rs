@@ -1,0 +1,11 @@
+//! The use cases against a real PostgreSQL and Redis; each test has its own.
+
+mod accounts;
+mod keys;
+mod passwords;
+mod registration;
+mod roles;
+mod school;
+mod sessions;
+mod turns;
+mod wire;
