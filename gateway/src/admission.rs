@@ -1,5 +1,7 @@
 //! Who may pass, and how often.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use access_token::Caller;
 use contracts::{Auth, Method};
 use http::header::AUTHORIZATION;
@@ -79,7 +81,7 @@ async fn limit(gateway: &Gateway, method: &Method, caller: &Caller) -> Option<De
     if !gateway.rates.enabled {
         return None;
     }
-    let ip = request_context::current().client_ip?;
+    let ip = counted_as(request_context::current().client_ip?);
     let class = method.policy.rate_class;
     let key = match caller {
         Caller::User(user) => format!("ratelimit:user:{}:{}", user.id, class.as_str()),
@@ -89,21 +91,30 @@ async fn limit(gateway: &Gateway, method: &Method, caller: &Caller) -> Option<De
         key: format!("ratelimit:ip:{ip}"),
         limit: gateway.rates.edge,
     };
-    gateway
-        .limiter
-        .check(&[
-            edge,
-            Bucket {
-                key,
-                limit: gateway.rates.of(class),
-            },
-        ])
-        .await
+    let of_class = Bucket {
+        key,
+        limit: gateway.rates.of(class),
+    };
+    gateway.limiter.check(&[edge, of_class]).await
+}
+
+/// Whoever has one IPv6 address has 2^64 of them: they share their network's bucket.
+fn counted_as(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+    }
 }
 
 /// `X-RateLimit-*` (C-RL-03) and the fields of the IETF draft.
 fn write_limits(headers: &mut HeaderMap, method: &Method, decision: &Decision) {
-    let (limit, class) = (decision.limit, method.policy.rate_class.as_str());
+    let limit = decision.limit;
+    // The first bucket is the edge's.
+    let class = if decision.bucket == 0 {
+        "edge"
+    } else {
+        method.policy.rate_class.as_str()
+    };
     let reset = decision.reset_after.as_secs_f64().ceil() as u64;
     let mut put = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -121,4 +132,21 @@ fn write_limits(headers: &mut HeaderMap, method: &Method, decision: &Decision) {
         "ratelimit",
         format!("\"{class}\";r={};t={reset}", decision.remaining),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        for (ip, counted) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+        ] {
+            let counted: IpAddr = counted.parse().unwrap();
+            assert_eq!(counted_as(ip.parse().unwrap()), counted);
+        }
+    }
 }

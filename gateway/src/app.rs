@@ -1,16 +1,19 @@
 //! The composition root.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access_token::Verifier;
 use axum::Router;
+use clock::Clock;
 use rate_limit::RateLimiter;
 use rpc_client::RpcClient;
 use service_runtime::Migrator;
 use service_runtime::admin::{Health, health_routes, metrics_routes};
 use service_runtime::{App, NoCommand, Runtime};
 
-use crate::config::{RateSettings, Settings};
+use crate::config::{HttpSettings, RateSettings, Settings};
+use crate::health::Watch;
 use crate::listen::Listener;
 use crate::rest::Routes;
 use crate::{pages, stack};
@@ -21,9 +24,12 @@ pub struct Gateway {
     pub limiter: RateLimiter,
     pub rates: RateSettings,
     pub clients: Clients,
+    /// For the body of a request to arrive.
+    pub body_timeout: Duration,
 }
 
 /// The services behind the gateway.
+#[derive(Clone)]
 pub struct Clients {
     pub auth: RpcClient,
     pub catalog: RpcClient,
@@ -65,38 +71,34 @@ impl App for Gateway {
                 enrollment: runtime.rpc("enrollment"),
                 notification: runtime.rpc("notification"),
             },
+            body_timeout: Duration::from_secs(settings.http.body_timeout_seconds),
         });
-        let health = health(runtime, &gateway);
-        let mut router = Router::new()
-            .merge(Routes::of_all_rpcs(&gateway))
-            .merge(pages::routes())
-            .merge(health_routes(health));
-        if settings.http.public_metrics {
-            router = router.merge(metrics_routes());
-        }
-        let router = stack::around(router, &settings.http, runtime.clock());
+        let watch = Watch::default();
+        runtime.spawn(
+            "health",
+            watch.clone().run(gateway.clients.clone(), runtime.shutdown()),
+        );
+        let health = Health::new(
+            None,
+            runtime.redis().clone(),
+            Some(runtime.bus().clone()),
+            runtime.stopping(),
+        );
+        let router = router(&gateway, watch.add_to(health), &settings.http, runtime.clock());
         let listener = Listener::bind(&settings.http).await?;
         runtime.serve(move |stop| listener.serve(router, stop));
         Ok(())
     }
 }
 
-/// Ready while the database behind auth answers: nobody can sign in without it, and the others share it.
-fn health(runtime: &Runtime, gateway: &Arc<Gateway>) -> Health {
-    let health = Health::new(
-        None,
-        runtime.redis().clone(),
-        Some(runtime.bus().clone()),
-        runtime.stopping(),
-    );
-    let gateway = Arc::clone(gateway);
-    health.requires("database", move || {
-        let auth = gateway.clients.auth.clone();
-        async move {
-            let request = contracts::auth::v1::GetJwksRequest {};
-            auth.call::<contracts::auth::v1::rpc::GetJwks>(request)
-                .await
-                .is_ok()
-        }
-    })
+/// All routes in their stack.
+pub fn router(gateway: &Arc<Gateway>, health: Health, settings: &HttpSettings, clock: Clock) -> Router {
+    let mut router = Router::new()
+        .merge(Routes::of_all_rpcs(gateway))
+        .merge(pages::routes())
+        .merge(health_routes(health));
+    if settings.public_metrics {
+        router = router.merge(metrics_routes());
+    }
+    stack::around(router, settings, clock)
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,6 +43,7 @@ pub struct Listener {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     builder: Builder<TokioExecutor>,
+    header_timeout: Duration,
     places: Arc<Semaphore>,
     per_ip: PerIp,
 }
@@ -51,16 +53,24 @@ impl Listener {
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let header_timeout = Duration::from_secs(settings.header_timeout_seconds);
         Ok(Self {
             listener,
             tls: tls::acceptor(settings)?,
-            builder: builder(Duration::from_secs(settings.header_timeout_seconds)),
+            builder: builder(header_timeout),
+            header_timeout,
             places: Arc::new(Semaphore::new(settings.max_connections)),
             per_ip: PerIp {
                 open: Arc::default(),
                 max: settings.max_connections_per_ip,
             },
         })
+    }
+
+    /// Where it listens; the system chooses the port when the settings say 0.
+    #[cfg(test)]
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 
     /// Serves until `stop`, then lets what is under way finish.
@@ -108,36 +118,29 @@ impl Listener {
             _of_ip: of_ip,
         };
         let _ = stream.set_nodelay(true);
-        let (builder, router, watcher) = (self.builder.clone(), router.clone(), graceful.watcher());
+        let connection = Connection {
+            builder: self.builder.clone(),
+            header_timeout: self.header_timeout,
+            router: router.clone(),
+            watcher: graceful.watcher(),
+            _held: held,
+        };
         match self.tls.clone() {
             None => {
-                tokio::spawn(serve_connection(
-                    builder,
-                    stream,
-                    Peer {
-                        address,
-                        is_tls: false,
-                    },
-                    router,
-                    watcher,
-                    held,
-                ));
+                let peer = Peer {
+                    address,
+                    is_tls: false,
+                };
+                tokio::spawn(connection.serve(stream, peer));
             }
             Some(tls) => {
+                let peer = Peer {
+                    address,
+                    is_tls: true,
+                };
                 tokio::spawn(async move {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                        serve_connection(
-                            builder,
-                            stream,
-                            Peer {
-                                address,
-                                is_tls: true,
-                            },
-                            router,
-                            watcher,
-                            held,
-                        )
-                        .await;
+                        connection.serve(stream, peer).await;
                     }
                 });
             }
@@ -145,25 +148,48 @@ impl Listener {
     }
 }
 
-async fn serve_connection<S>(
+/// What one connection is served with.
+struct Connection {
     builder: Builder<TokioExecutor>,
-    stream: S,
-    peer: Peer,
+    header_timeout: Duration,
     router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    watcher: Watcher,
     _held: Held,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        router.clone().oneshot(request.map(Body::new))
-    });
-    let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), service)
-        .into_owned();
-    if let Err(fault) = watcher.watch(connection).await {
-        tracing::debug!(peer = %peer.address, error = fault.as_ref() as &dyn std::error::Error, "a connection ended badly");
+}
+
+impl Connection {
+    async fn serve<S>(self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&has_asked);
+        let router = self.router;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(peer);
+            router.clone().oneshot(request.map(Body::new))
+        });
+        let connection = self
+            .builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+            .into_owned();
+        // hyper's own limit begins once the HTTP version is known: a client that sends nothing would stay for ever.
+        let silence = async {
+            tokio::time::sleep(self.header_timeout).await;
+            if has_asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = self.watcher.watch(connection) => {
+                if let Err(fault) = ended {
+                    let error = fault.as_ref() as &dyn std::error::Error;
+                    tracing::debug!(peer = %peer.address, error, "a connection ended badly");
+                }
+            }
+            () = silence => tracing::debug!(peer = %peer.address, "a connection without a request was closed"),
+        }
     }
 }
 

@@ -5,10 +5,14 @@ mod answer;
 mod app;
 mod client_ip;
 mod config;
+mod etag;
+mod health;
 mod listen;
 mod pages;
 mod rest;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 fn main() -> std::process::ExitCode {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
@@ -14,7 +15,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use problem::{Problem, codes};
-use request_context::RequestContext;
+use request_context::{RequestContext, header};
 
 use crate::admission::admit;
 use crate::answer::problem_answer;
@@ -51,13 +52,13 @@ impl RestVisitor for Routes {
 
 async fn handle<R: Rest>(
     State(gateway): State<Arc<Gateway>>,
-    path: RawPathParams,
+    path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
     let (limits, admitted) = admit(&gateway, R::METHOD, &head.headers).await;
     let served = match admitted {
-        Ok(admitted) => serve::<R>(&gateway, admitted.token, &path, &head.uri, &head.headers, body).await,
+        Ok(admitted) => serve::<R>(&gateway, admitted.token, path, &head.uri, &head.headers, body).await,
         Err(problem) => Err(problem),
     };
     let mut response = served.unwrap_or_else(|problem| {
@@ -71,16 +72,19 @@ async fn handle<R: Rest>(
 async fn serve<R: Rest>(
     gateway: &Gateway,
     token: Option<String>,
-    path: &RawPathParams,
+    path: Result<RawPathParams, RawPathParamsRejection>,
     uri: &Uri,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = Limited::new(body, R::METHOD.policy.max_body_bytes)
-        .collect()
-        .await
-        .map_err(unreadable)?
-        .to_bytes();
+    let path =
+        path.map_err(|_| Problem::new(&codes::MALFORMED_REQUEST).with_detail("the path is not UTF-8"))?;
+    let idempotency_key = idempotency_key(headers)?;
+    let reading = Limited::new(body, R::METHOD.policy.max_body_bytes).collect();
+    let Ok(body) = tokio::time::timeout(gateway.body_timeout, reading).await else {
+        return Err(Problem::new(&codes::MALFORMED_REQUEST).with_detail("the body did not arrive in time"));
+    };
+    let body = body.map_err(unreadable)?.to_bytes();
     if !body.is_empty() {
         check_content_type(headers)?;
     }
@@ -96,7 +100,7 @@ async fn serve<R: Rest>(
         .ok_or_else(|| Problem::internal("an RPC of no service"))?;
     let context = RequestContext {
         authorization: token.map(Into::into),
-        idempotency_key: idempotency_key(headers)?.map(Into::into),
+        idempotency_key,
         ..request_context::current()
     };
     let answer = request_context::scope(context, client.call::<R>(request)).await?;
@@ -135,13 +139,13 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
+    let Some(value) = headers.get(header::IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
-    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
-    match key {
-        Some(key) => Ok(Some(key.to_owned())),
+    let is_visible = |key: &&str| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+    match value.to_str().ok().filter(is_visible) {
+        Some(key) => Ok(Some(key.into())),
         None => Err(Problem::new(&codes::MALFORMED_REQUEST)
             .with_detail("Idempotency-Key has to be 1 to 255 visible ASCII characters")),
     }

@@ -20,7 +20,9 @@ pub fn acceptor(settings: &HttpSettings) -> Result<Option<TlsAcceptor>> {
         .with_context(|| format!("http.tls_cert {}", settings.tls_cert.display()))?;
     let key = PrivateKeyDer::from_pem_file(&settings.tls_key)
         .with_context(|| format!("http.tls_key {}", settings.tls_key.display()))?;
-    let mut config = ServerConfig::builder()
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::interfaces::KeysInterface;
-use fred::types::Expiration;
+use fred::types::{Expiration, SetOptions};
 use rand::Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,8 @@ use crate::{Key, Redis};
 /// What another process changed is seen after this at the latest, should its event be missed.
 const NEAR_TTL: Duration = Duration::from_secs(5);
 const NEAR_BYTES: u64 = 16 << 20;
+/// Whoever began to load before an invalidation must not store what it read: for this long nothing is stored.
+const TOMBSTONE: Duration = Duration::from_secs(5);
 
 /// Why a value is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +98,13 @@ impl Cache {
     /// Forgets values, here and in Redis.
     pub async fn invalidate(&self, keys: &[Key]) {
         self.forget_near(keys).await;
-        let names: Vec<String> = keys.iter().map(|key| self.redis.key(key)).collect();
-        self.redis
-            .run(|client| async move { client.unlink::<i64, _>(names).await })
-            .await;
+        for key in keys {
+            let name = self.redis.key(key);
+            let expiry = Some(Expiration::PX(TOMBSTONE.as_millis() as i64));
+            self.redis
+                .run(|client| async move { client.set::<(), _, _>(name, "", expiry, None, false).await })
+                .await;
+        }
     }
 
     /// Forgets values in this process, as another one has changed them.
@@ -133,7 +138,8 @@ impl Cache {
             .redis
             .run(|client| async move { client.get::<Option<Vec<u8>>, _>(name).await })
             .await?;
-        found.map(Arc::from)
+        // Empty: a tombstone.
+        found.filter(|bytes| !bytes.is_empty()).map(Arc::from)
     }
 
     async fn write(&self, key: &Key, bytes: &[u8], ttl: Duration) {
@@ -144,7 +150,7 @@ impl Cache {
         self.redis
             .run(|client| async move {
                 client
-                    .set::<(), _, _>(name, bytes.as_slice(), expiry, None, false)
+                    .set::<Option<String>, _, _>(name, bytes.as_slice(), expiry, Some(SetOptions::NX), false)
                     .await
             })
             .await;

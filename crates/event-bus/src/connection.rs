@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -26,6 +27,8 @@ fn default_prefetch() -> u16 {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
+    #[error("the broker's URL cannot be read: {0}")]
+    Url(String),
     #[error("the broker refused")]
     Broker(#[from] lapin::Error),
     #[error("the broker did not answer in time")]
@@ -44,6 +47,9 @@ impl From<sqlx::Error> for BusError {
 
 /// Longer than a healthy broker takes for anything; a publish can hang for ever when the server closes cleanly (lapin #409).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A broker that hangs is noticed after two of them; RabbitMQ's own default is a minute.
+const HEARTBEAT_SECONDS: u16 = 10;
 
 /// A service's access to the broker.
 #[derive(Debug, Clone)]
@@ -89,7 +95,9 @@ impl EventBus {
     async fn try_open(&self, purpose: &str) -> Result<Link, BusError> {
         let name = format!("{} {purpose}", self.service);
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
-        let connecting = Connection::connect(self.settings.url.expose_secret(), properties);
+        let mut uri: AMQPUri = self.settings.url.expose_secret().parse().map_err(BusError::Url)?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        let connecting = Connection::connect_uri(uri, properties);
         let connection = tokio::time::timeout(PATIENCE, connecting).await??;
         let channel = tokio::time::timeout(PATIENCE, connection.create_channel()).await??;
         tokio::time::timeout(PATIENCE, topology::declare(&channel)).await??;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use contracts::Event;
 use futures::future::BoxFuture;
 use postgres::{WriteError, WriteTx};
+use sqlx::error::DatabaseError;
 use time::OffsetDateTime;
 use typed_id::EventId;
 
@@ -28,15 +29,21 @@ pub struct Delivery<E> {
 pub enum HandlerError {
     /// Trying again may help; after the last attempt the event goes to the dead-letter queue.
     #[error("{0}")]
-    Transient(Box<dyn StdError + Send + Sync>),
+    Transient(#[source] Box<dyn StdError + Send + Sync>),
     /// Trying again cannot help.
     #[error("{0}")]
-    Poison(Box<dyn StdError + Send + Sync>),
+    Poison(#[source] Box<dyn StdError + Send + Sync>),
 }
 
 impl From<sqlx::Error> for HandlerError {
     fn from(fault: sqlx::Error) -> Self {
-        Self::Transient(Box::new(fault))
+        // Class 22: a value that PostgreSQL cannot hold, such as a text with U+0000. It will not do better next time.
+        let code = fault.as_database_error().and_then(DatabaseError::code);
+        if code.is_some_and(|code| code.starts_with("22")) {
+            Self::Poison(Box::new(fault))
+        } else {
+            Self::Transient(Box::new(fault))
+        }
     }
 }
 

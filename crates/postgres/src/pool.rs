@@ -8,8 +8,8 @@ use std::time::Duration;
 use clock::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
 
 /// How to reach the database.
@@ -149,6 +149,14 @@ fn pool(settings: &DatabaseSettings, url: &SecretString, schema: &str) -> Result
         ]);
     }
     let pool = PgPoolOptions::new()
+        // A transaction that somebody forgot would swallow what the next borrower writes. BEGIN first, as PostgreSQL warns of a
+        // ROLLBACK without a transaction; in a failed one it is refused, and the connection is closed.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.execute(sqlx::raw_sql("BEGIN; ROLLBACK")).await?;
+                Ok(true)
+            })
+        })
         .max_connections(settings.max_connections)
         .min_connections(settings.min_connections)
         .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))

@@ -43,6 +43,8 @@ pub struct Bucket {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decision {
     pub allowed: bool,
+    /// Which of the buckets it tells of.
+    pub bucket: usize,
     pub limit: Limit,
     /// Whole tokens left.
     pub remaining: u32,
@@ -81,16 +83,18 @@ impl Level {
 /// The decision over buckets whose tokens, before this request, are these. It tells of the last bucket, the most particular one,
 /// unless another refuses.
 pub(crate) fn decide(buckets: &[Bucket], tokens: &[f64]) -> Option<Decision> {
-    let refusing = buckets.iter().zip(tokens).filter(|(_, tokens)| **tokens < 1.0);
-    let refusing =
-        refusing.max_by(|(a, left), (b, right)| wait(&a.limit, **left).total_cmp(&wait(&b.limit, **right)));
+    let all = || buckets.iter().zip(tokens).enumerate();
+    let refusing = all()
+        .filter(|(_, (_, tokens))| **tokens < 1.0)
+        .max_by(|(_, (a, left)), (_, (b, right))| wait(&a.limit, **left).total_cmp(&wait(&b.limit, **right)));
     let allowed = refusing.is_none();
-    let (bucket, tokens) = refusing.or_else(|| buckets.iter().zip(tokens).next_back())?;
+    let (place, (bucket, tokens)) = refusing.or_else(|| all().next_back())?;
     let limit = bucket.limit;
     let tokens = if allowed { tokens - 1.0 } else { *tokens };
     let missing = (f64::from(limit.capacity) - tokens).max(0.0);
     Some(Decision {
         allowed,
+        bucket: place,
         limit,
         remaining: tokens.max(0.0) as u32,
         reset_after: seconds(missing / limit.rate()),

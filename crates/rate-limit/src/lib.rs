@@ -2,6 +2,7 @@
 
 mod bucket;
 mod limiter;
+mod local;
 
 pub use bucket::{Bucket, Decision, Limit};
 pub use limiter::RateLimiter;

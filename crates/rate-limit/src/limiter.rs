@@ -1,15 +1,14 @@
 //! Redis decides, in one script call for all buckets of a request; while it is away, this process decides for itself.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cache::Redis;
 use cache::fred::interfaces::LuaInterface;
 use cache::fred::util::sha1_hash;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::bucket::{Bucket, Decision, Level, decide};
+use crate::bucket::{Bucket, Decision, decide};
+use crate::local::LocalBuckets;
 
 /// Gives the tokens of each bucket before this request; takes one of each only when all have one.
 const SCRIPT: &str = r"
@@ -38,29 +37,22 @@ end
 return answer
 ";
 
-/// Buckets kept by a process while Redis is away.
-const LOCAL_BUCKETS: u64 = 100_000;
-
 /// Decides over requests.
 #[derive(Clone)]
 pub struct RateLimiter {
     redis: Redis,
     /// SHA-1 of the script, by which the server knows it.
     hash: Arc<str>,
-    local: moka::sync::Cache<String, Arc<Mutex<Level>>>,
+    local: LocalBuckets,
     started: Instant,
 }
 
 impl RateLimiter {
     pub fn new(redis: Redis) -> Self {
-        let local = moka::sync::Cache::builder()
-            .max_capacity(LOCAL_BUCKETS)
-            .time_to_idle(Duration::from_hours(1))
-            .build();
         Self {
             redis,
             hash: sha1_hash(SCRIPT).into(),
-            local,
+            local: LocalBuckets::new(),
             started: Instant::now(),
         }
     }
@@ -74,7 +66,7 @@ impl RateLimiter {
             Some(tokens) if tokens.len() == buckets.len() => decide(buckets, &tokens),
             _ => {
                 metrics::counter!("rate_limit_local_total").increment(1);
-                self.decide_locally(buckets)
+                self.local.decide(buckets, self.started.elapsed().as_secs_f64())
             }
         }
     }
@@ -99,30 +91,5 @@ impl RateLimiter {
             })
             .await?;
         answer.iter().map(|tokens| tokens.parse().ok()).collect()
-    }
-
-    fn decide_locally(&self, buckets: &[Bucket]) -> Option<Decision> {
-        let now = self.started.elapsed().as_secs_f64();
-        let levels: Vec<_> = buckets
-            .iter()
-            .map(|bucket| {
-                self.local.get_with(bucket.key.clone(), || {
-                    Arc::new(Mutex::new(Level::full(&bucket.limit, now)))
-                })
-            })
-            .collect();
-        // In the order of the buckets, which is the same for all requests: no two wait for each other.
-        let mut held: Vec<_> = levels.iter().map(|level| level.lock()).collect();
-        for (level, bucket) in held.iter_mut().zip(buckets) {
-            **level = level.refilled(&bucket.limit, now);
-        }
-        let tokens: Vec<f64> = held.iter().map(|level| level.tokens).collect();
-        let decision = decide(buckets, &tokens)?;
-        if decision.allowed {
-            for level in &mut held {
-                level.tokens -= 1.0;
-            }
-        }
-        Some(decision)
     }
 }

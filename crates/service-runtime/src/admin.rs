@@ -24,7 +24,13 @@ struct Parts {
     redis: Redis,
     bus: Option<EventBus>,
     stopping: CancellationToken,
-    also: Vec<(&'static str, Probe)>,
+    also: Vec<(&'static str, Weight, Probe)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    Required,
+    Shown,
 }
 
 type Probe = Box<dyn Fn() -> futures::future::BoxFuture<'static, bool> + Send + Sync>;
@@ -49,13 +55,27 @@ impl Health {
 
     /// Adds a check that has to hold.
     #[must_use]
-    pub fn requires<F, Fut>(mut self, name: &'static str, probe: F) -> Self
+    pub fn requires<F, Fut>(self, name: &'static str, probe: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = bool> + Send + 'static,
     {
+        self.with(name, Weight::Required, Box::new(move || Box::pin(probe())))
+    }
+
+    /// Adds a check that is shown; without it the process goes on.
+    #[must_use]
+    pub fn shows<F, Fut>(self, name: &'static str, probe: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        self.with(name, Weight::Shown, Box::new(move || Box::pin(probe())))
+    }
+
+    fn with(mut self, name: &'static str, weight: Weight, probe: Probe) -> Self {
         if let Some(parts) = Arc::get_mut(&mut self.inner) {
-            parts.also.push((name, Box::new(move || Box::pin(probe()))));
+            parts.also.push((name, weight, probe));
         }
         self
     }
@@ -73,9 +93,9 @@ impl Health {
         if let Some(bus) = &self.inner.bus {
             checks.insert("broker".into(), json!(bus.is_connected()));
         }
-        for (name, probe) in &self.inner.also {
+        for (name, weight, probe) in &self.inner.also {
             let answers = probe().await;
-            ready &= answers;
+            ready &= answers || *weight == Weight::Shown;
             checks.insert((*name).to_owned(), json!(answers));
         }
         (ready, checks)

@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use problem::Problem;
 use service_runtime::grpc::{HTTP_STATUS, IDEMPOTENT_REPLAYED};
 
+use crate::etag;
+
 pub fn reply<R: Rest>(
     answer: tonic::Response<R::Response>,
     headers: &HeaderMap,
@@ -49,12 +51,12 @@ pub fn reply<R: Rest>(
     }
     let json = serde_json::to_vec(&message).map_err(Problem::internal)?;
     if cacheable {
-        let tag = etag(&json);
+        let tag = etag::of(&json);
         own.insert(VARY, HeaderValue::from_static("Authorization"));
         own.insert(ETAG, HeaderValue::from_str(&tag).map_err(Problem::internal)?);
         if headers
             .get(IF_NONE_MATCH)
-            .is_some_and(|known| matches(known, &tag))
+            .is_some_and(|known| etag::matches(known, &tag))
         {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(response);
@@ -63,48 +65,4 @@ pub fn reply<R: Rest>(
     own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     *response.body_mut() = Body::from(json);
     Ok(response)
-}
-
-/// Weak, as the same answer may travel compressed or not.
-fn etag(body: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
-    format!("W/\"{}\"", hex::encode(&digest.as_ref()[..16]))
-}
-
-/// The weak comparison of RFC 9110, section 8.8.3.2.
-fn matches(known: &HeaderValue, tag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    known.to_str().is_ok_and(|known| {
-        known
-            .split(',')
-            .any(|one| one.trim() == "*" || opaque(one) == opaque(tag))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_are_compared_weakly() {
-        let tag = etag(b"{}");
-        let strong = tag.trim_start_matches("W/").to_owned();
-        for (known, same) in [
-            (tag.clone(), true),
-            (strong, true),
-            ("*".into(), true),
-            ("\"x\"".into(), false),
-        ] {
-            assert_eq!(
-                matches(&HeaderValue::from_str(&known).unwrap(), &tag),
-                same,
-                "{known}"
-            );
-        }
-        assert!(matches(
-            &HeaderValue::from_str(&format!("\"x\", {tag}")).unwrap(),
-            &tag
-        ));
-        assert_ne!(etag(b"{}"), etag(b"[]"));
-    }
 }

@@ -1,14 +1,18 @@
 //! Publishes what the outbox holds: claims rows by state, publishes them mandatory and confirmed, marks them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::future::join_all;
+use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation};
 use postgres::{Database, WriteError, WriteTx};
+use request_context::RequestContext;
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use typed_id::EventId;
 use uuid::Uuid;
 
@@ -20,7 +24,7 @@ use crate::topology;
 const BATCH: i64 = 200;
 /// How long an event may wait when nobody wakes the relay: one whose process died after its commit.
 const POLL: Duration = Duration::from_secs(1);
-const CLEANING_PERIOD: Duration = Duration::from_mins(1);
+const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(10);
 /// Published events are kept a day, to look at.
 const RETENTION: &str = "interval '1 day'";
 
@@ -47,7 +51,7 @@ struct Row {
 struct Round {
     published: Vec<Uuid>,
     failed: Vec<(Uuid, String)>,
-    /// The broker did not answer: the connection is not to be used again.
+    /// The broker did not answer, or lacks a queue: another connection declares all of them again.
     broken: bool,
 }
 
@@ -58,8 +62,11 @@ impl Relay {
 
     /// Runs until `shutdown`; a batch that was begun is finished.
     pub async fn run(self, shutdown: CancellationToken) {
+        tokio::join!(self.publish_all(&shutdown), self.keep_house(&shutdown));
+    }
+
+    async fn publish_all(&self, shutdown: &CancellationToken) {
         let (mut link, mut backoff) = (None, Backoff::default());
-        let mut cleaning = tokio::time::interval(CLEANING_PERIOD);
         while !shutdown.is_cancelled() {
             let pause = match self.round(&mut link).await {
                 Ok(count) => {
@@ -87,11 +94,21 @@ impl Relay {
                 // Only what woke it after the last round counts; a failure waits its pause.
                 () = self.db.relay_wakes().notified(), if pause == POLL => {}
                 () = tokio::time::sleep(pause) => {}
-                _ = cleaning.tick(), if pause == POLL => self.clean().await,
             }
         }
         if let Some(link) = link {
             link.close().await;
+        }
+    }
+
+    /// Beside the publishing, as what waits has to be seen while nothing can be published.
+    async fn keep_house(&self, shutdown: &CancellationToken) {
+        let mut period = tokio::time::interval(HOUSEKEEPING_PERIOD);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = period.tick() => self.clean().await,
+            }
         }
     }
 
@@ -167,32 +184,73 @@ async fn claim(tx: &mut WriteTx) -> Result<Vec<Row>, WriteError> {
 async fn publish(channel: &Channel, service: &str, rows: Vec<Row>) -> Round {
     let attempts = rows.into_iter().map(|row| async move {
         let id = row.id;
-        match tokio::time::timeout(PATIENCE, publish_one(channel, service, row)).await {
-            Ok(Ok(())) => (id, Ok(())),
-            Ok(Err(said)) => (id, Err((said, !channel.status().connected()))),
-            Err(_) => (id, Err(("no answer in time".to_owned(), true))),
-        }
+        let outcome = match tokio::time::timeout(PATIENCE, publish_one(channel, service, row)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err("no answer in time".to_owned()),
+        };
+        (id, outcome)
     });
-    let mut round = Round::default();
-    for (id, outcome) in join_all(attempts).await {
-        match outcome {
-            Ok(()) => round.published.push(id),
-            Err((said, broken)) => {
-                round.broken |= broken;
-                round.failed.push((id, said));
+    judge(join_all(attempts).await, channel.status().connected())
+}
+
+/// What the broker's answers to a batch mean.
+///
+/// A message that no queue takes is returned and confirmed all the same. lapin hands a returned message to the confirm that
+/// completes next, which is another's as often as not: the message itself says which one came back. When a confirm is missing,
+/// a returned message may be missing with it, and nothing of the batch is trusted. What is published twice has its effect once.
+fn judge(outcomes: Vec<(Uuid, Result<Confirmation, String>)>, connected: bool) -> Round {
+    let returned: HashSet<Option<Uuid>> = outcomes
+        .iter()
+        .filter_map(|(_, outcome)| match outcome {
+            Ok(Confirmation::Ack(message) | Confirmation::Nack(message)) => message.as_ref(),
+            _ => None,
+        })
+        .map(message_id)
+        .collect();
+    let incomplete = outcomes.iter().any(|(_, outcome)| outcome.is_err());
+    let doubtful = returned.contains(&None) || (incomplete && !returned.is_empty());
+    let mut round = Round {
+        broken: incomplete || !returned.is_empty() || !connected,
+        ..Round::default()
+    };
+    for (id, outcome) in outcomes {
+        let said = match outcome {
+            Err(said) => said,
+            Ok(_) if returned.contains(&Some(id)) => "no queue took it".to_owned(),
+            Ok(Confirmation::Ack(_)) if !doubtful => {
+                round.published.push(id);
+                continue;
             }
-        }
+            Ok(_) => "the broker did not confirm".to_owned(),
+        };
+        round.failed.push((id, said));
     }
     round
 }
 
-async fn publish_one(channel: &Channel, service: &str, row: Row) -> Result<(), String> {
+fn message_id(message: &BasicReturnMessage) -> Option<Uuid> {
+    let id = message.delivery.properties.message_id().as_ref()?;
+    Uuid::try_parse(id.as_str()).ok()
+}
+
+async fn publish_one(channel: &Channel, service: &str, row: Row) -> Result<Confirmation, String> {
+    let context = RequestContext::for_event(row.request_id.as_deref(), row.traceparent.as_deref());
+    let span = tracing::info_span!(
+        "publish", otel.kind = "producer", otel.name = format!("{} publish", row.event_type),
+        messaging.system = "rabbitmq", messaging.destination.name = topology::EXCHANGE,
+        event_id = %row.id, request_id = row.request_id.as_deref(),
+    );
+    context.adopt(&span);
+    request_context::scope(context, confirm(channel, service, row).instrument(span)).await
+}
+
+async fn confirm(channel: &Channel, service: &str, row: Row) -> Result<Confirmation, String> {
     let envelope = Envelope {
         id: EventId(row.id),
         event_type: row.event_type,
         subject: row.subject,
         occurred_at: row.occurred_at,
-        traceparent: row.traceparent,
+        traceparent: request_context::traceparent(),
         request_id: row.request_id,
     };
     let options = BasicPublishOptions {
@@ -210,15 +268,8 @@ async fn publish_one(channel: &Channel, service: &str, row: Row) -> Result<(), S
             properties,
         )
         .await
-        .map_err(|fault| fault.to_string())?
-        .await
         .map_err(|fault| fault.to_string())?;
-    match confirm {
-        // An unroutable message is confirmed too; only the returned copy tells.
-        Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) => Err("no queue took it".to_owned()),
-        Confirmation::Nack(_) | Confirmation::NotRequested => Err("the broker did not confirm".to_owned()),
-    }
+    confirm.await.map_err(|fault| fault.to_string())
 }
 
 async fn record(tx: &mut WriteTx, round: &Round) -> Result<(), WriteError> {
@@ -253,4 +304,34 @@ async fn record(tx: &mut WriteTx, round: &Round) -> Result<(), WriteError> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    #[test]
+    fn a_nack_and_a_silence_fail_their_own_events_alone() {
+        let outcomes = vec![
+            (id(1), Ok(Confirmation::Ack(None))),
+            (id(2), Ok(Confirmation::Nack(None))),
+            (id(3), Err("no answer in time".to_owned())),
+        ];
+        let round = judge(outcomes, true);
+        assert_eq!(round.published, [id(1)]);
+        assert_eq!(
+            round.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+            [id(2), id(3)]
+        );
+        assert!(round.broken);
+    }
+
+    #[test]
+    fn a_nack_keeps_the_connection() {
+        assert!(!judge(vec![(id(1), Ok(Confirmation::Nack(None)))], true).broken);
+    }
 }

@@ -1,0 +1,147 @@
+//! The accept loop: slow and greedy clients, HTTP/2, TLS, draining.
+
+use contracts::catalog::v1::rpc::GetCourse;
+use test_support::eventually;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::backend::{HELD, PATIENCE};
+use super::edge::{Edge, Options, answer, client};
+
+const QUICK: Options = Options {
+    settings: &[
+        ("SC_HTTP__HEADER_TIMEOUT_SECONDS", "1"),
+        ("SC_HTTP__BODY_TIMEOUT_SECONDS", "1"),
+    ],
+    away: &[],
+};
+
+#[tokio::test]
+async fn clients_that_do_not_send_their_head_are_cut_off() {
+    let edge = Edge::start_with(QUICK).await;
+    for head in [
+        "",
+        "P",
+        "PRI * HTTP/2.0\r\n",
+        "GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+    ] {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "{head:?} holds its connection");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_refused() {
+    let edge = Edge::start_with(QUICK).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = vec![0; 4_096];
+    let length = timeout(PATIENCE, stream.read(&mut text)).await.unwrap().unwrap();
+    let text = String::from_utf8_lossy(&text[..length]);
+    assert!(
+        text.starts_with("HTTP/1.1 400") && text.contains("application/problem+json"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn one_address_has_only_so_many_connections() {
+    let edge = Edge::start_with(Options {
+        settings: &[("SC_HTTP__MAX_CONNECTIONS_PER_IP", "2")],
+        ..Options::default()
+    })
+    .await;
+    let asks = async || {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        let _ = stream
+            .write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        let mut first = [0; 1];
+        let answered = timeout(PATIENCE, stream.read(&mut first))
+            .await
+            .unwrap()
+            .unwrap_or(0)
+            == 1;
+        answered.then_some(stream)
+    };
+    let (one, two) = (asks().await, asks().await);
+    assert!(one.is_some() && two.is_some());
+    assert!(asks().await.is_none(), "a third connection");
+    drop(one);
+    eventually(PATIENCE, &asks).await;
+}
+
+#[tokio::test]
+async fn http2_is_spoken_over_plain_tcp() {
+    let edge = Edge::start().await;
+    let client = client().http2_prior_knowledge().build().unwrap();
+    let calls = (0..50).map(|_| client.get(edge.url("/api/v1/courses")).send());
+    for response in futures::future::join_all(calls).await {
+        let response = response.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), response.version()),
+            (200, http::Version::HTTP_2)
+        );
+    }
+}
+
+#[tokio::test]
+async fn tls_offers_http2_and_asks_to_stay() {
+    let edge = Edge::start_with(Options {
+        settings: &[
+            (
+                "SC_HTTP__TLS_CERT",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/tls/cert.pem"),
+            ),
+            (
+                "SC_HTTP__TLS_KEY",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/tls/key.pem"),
+            ),
+        ],
+        ..Options::default()
+    })
+    .await;
+    let client = client().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let url = format!("https://{}/api/v1/courses", edge.address);
+    let response = client.get(url).send().await.unwrap();
+    assert_eq!(response.version(), http::Version::HTTP_2);
+    let answer = answer(response).await;
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer
+            .header("strict-transport-security")
+            .is_some_and(|value| value.starts_with("max-age="))
+    );
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_answered_before_it_stops() {
+    let mut edge = Edge::start().await;
+    let request = edge
+        .client
+        .get(edge.url(&format!("/api/v1/courses/{HELD}")))
+        .send();
+    let held = tokio::spawn(request);
+    eventually(PATIENCE, || async {
+        (!edge.seen.calls::<GetCourse>().is_empty()).then_some(())
+    })
+    .await;
+    edge.stop.cancel();
+    eventually(PATIENCE, || async {
+        TcpStream::connect(edge.address).await.err()
+    })
+    .await;
+    assert!(!edge.served.is_finished());
+    edge.seen.release.notify_one();
+    assert_eq!(held.await.unwrap().unwrap().status(), 200);
+    timeout(PATIENCE, &mut edge.served)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
