@@ -35,6 +35,8 @@ pub struct Clients {
     pub catalog: RpcClient,
     pub enrollment: RpcClient,
     pub notification: RpcClient,
+    pub video_progress: RpcClient,
+    pub exam: RpcClient,
 }
 
 impl Clients {
@@ -45,6 +47,8 @@ impl Clients {
             "catalog" => Some(&self.catalog),
             "enrollment" => Some(&self.enrollment),
             "notification" => Some(&self.notification),
+            "video_progress" => Some(&self.video_progress),
+            "exam" => Some(&self.exam),
             _ => None,
         }
     }
@@ -70,6 +74,8 @@ impl App for Gateway {
                 catalog: runtime.rpc("catalog"),
                 enrollment: runtime.rpc("enrollment"),
                 notification: runtime.rpc("notification"),
+                video_progress: runtime.rpc("video_progress"),
+                exam: runtime.rpc("exam"),
             },
             body_timeout: Duration::from_secs(settings.http.body_timeout_seconds),
         });

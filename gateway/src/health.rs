@@ -8,7 +8,9 @@ use contracts::Rpc;
 use contracts::auth::v1::rpc::GetJwks;
 use contracts::catalog::v1::rpc::ListCategories;
 use contracts::enrollment::v1::rpc::ListMyEnrollments;
+use contracts::exam::v1::rpc::ListMyResults;
 use contracts::notification::v1::rpc::ListNotifications;
+use contracts::video_progress::v1::rpc::ListMyProgress;
 use rpc_client::RpcClient;
 use service_runtime::admin::Health;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,8 @@ struct Seen {
     catalog: AtomicBool,
     enrollment: AtomicBool,
     notification: AtomicBool,
+    video_progress: AtomicBool,
+    exam: AtomicBool,
 }
 
 /// How a service took a call without a token.
@@ -58,20 +62,25 @@ impl Watch {
             .shows("catalog", probe(|seen| &seen.catalog))
             .shows("enrollment", probe(|seen| &seen.enrollment))
             .shows("notification", probe(|seen| &seen.notification))
+            .shows("video_progress", probe(|seen| &seen.video_progress))
+            .shows("exam", probe(|seen| &seen.exam))
     }
 
     /// Asks all services again and again.
     pub async fn run(self, clients: Clients, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let (auth, catalog, enrollment, notification) = tokio::join!(
+            let (auth, catalog, enrollment, notification, video_progress, exam) = tokio::join!(
                 ask::<GetJwks>(&clients.auth),
                 ask::<ListCategories>(&clients.catalog),
                 ask::<ListMyEnrollments>(&clients.enrollment),
                 ask::<ListNotifications>(&clients.notification),
+                ask::<ListMyProgress>(&clients.video_progress),
+                ask::<ListMyResults>(&clients.exam),
             );
             let seen = &self.seen;
             // Catalog alone reads its tables for anybody. While it is away, the answers of others have to do.
-            let others = auth.is_there || enrollment.is_there || notification.is_there;
+            let others = [&auth, &enrollment, &notification, &video_progress, &exam];
+            let others = others.iter().any(|answer| answer.is_there);
             let database = catalog.did_it || (!catalog.is_there && others);
             seen.database.store(database, Ordering::Relaxed);
             let mut is_whole = true;
@@ -80,6 +89,8 @@ impl Watch {
                 (&seen.catalog, catalog),
                 (&seen.enrollment, enrollment),
                 (&seen.notification, notification),
+                (&seen.video_progress, video_progress),
+                (&seen.exam, exam),
             ] {
                 service.store(answer.is_there, Ordering::Relaxed);
                 is_whole &= answer.is_there;

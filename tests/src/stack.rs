@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use dev_stack::servers::{self, Servers};
-use dev_stack::stack::{SERVICES, apply_roles};
+use dev_stack::stack::{SERVICES, apply_roles, identifier};
 use dev_stack::{http, ports};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,15 +30,19 @@ pub enum Process {
     Catalog,
     Enrollment,
     Notification,
+    VideoProgress,
+    Exam,
     Gateway,
 }
 
 impl Process {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Auth,
         Self::Catalog,
         Self::Enrollment,
         Self::Notification,
+        Self::VideoProgress,
+        Self::Exam,
         Self::Gateway,
     ];
 
@@ -48,6 +52,8 @@ impl Process {
             Self::Catalog => "catalog",
             Self::Enrollment => "enrollment",
             Self::Notification => "notification",
+            Self::VideoProgress => "video-progress",
+            Self::Exam => "exam",
             Self::Gateway => "gateway",
         }
     }
@@ -150,7 +156,8 @@ impl Stack {
     pub fn database_url(&self, service: &str) -> String {
         let mut url = url::Url::parse(&self.servers.postgres).unwrap();
         url.set_path(&self.database);
-        url.set_username(&format!("{}{service}", self.prefix)).unwrap();
+        url.set_username(&format!("{}{}", self.prefix, identifier(service)))
+            .unwrap();
         url.set_password(Some(SECRET)).unwrap();
         url.into()
     }
@@ -251,7 +258,10 @@ impl Stack {
             .env("SC_LOG__FORMAT", "json");
         for service in SERVICES {
             let url = format!("http://{}", address(self.grpc[service]));
-            command.env(format!("SC_SERVICES__{}", service.to_uppercase()), url);
+            command.env(
+                format!("SC_SERVICES__{}", identifier(service).to_uppercase()),
+                url,
+            );
         }
         if let Some(port) = self.grpc.get(name) {
             command
@@ -267,7 +277,14 @@ impl Stack {
             "auth" => {
                 command.env("SC_KEYS__ENCRYPTION_KEY", ENCRYPTION_KEY);
                 command.env("SC_BOOTSTRAP_ADMIN_EMAIL", format!("{ADMIN}@journey.test"));
-                for other in ["GATEWAY", "CATALOG", "ENROLLMENT", "NOTIFICATION"] {
+                for other in [
+                    "GATEWAY",
+                    "CATALOG",
+                    "ENROLLMENT",
+                    "NOTIFICATION",
+                    "VIDEO_PROGRESS",
+                    "EXAM",
+                ] {
                     command.env(format!("SC_SERVICE_SECRETS__{other}"), SECRET);
                 }
             }
@@ -313,7 +330,11 @@ impl Drop for Stack {
                 )
                 .await;
                 for service in SERVICES {
-                    execute(&mut admin, format!("DROP ROLE IF EXISTS {prefix}{service}")).await;
+                    execute(
+                        &mut admin,
+                        format!("DROP ROLE IF EXISTS {prefix}{}", identifier(service)),
+                    )
+                    .await;
                 }
             });
         })

@@ -71,6 +71,40 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("ListNotifications", [401, 200, 200, 200, 200, 200]),
     ("MarkRead", [401, 200, 404, 404, 404, 404]),
     ("MarkAllRead", [401, 200, 200, 200, 200, 200]),
+    ("GetEmbed", [401, 200, 403, 200, 403, 200]),
+    ("ReportProgress", [401, 200, 403, 403, 403, 403]),
+    ("GetVideoProgress", [401, 200, 403, 403, 403, 403]),
+    ("GetCourseProgress", [401, 200, 403, 403, 403, 403]),
+    ("ListMyProgress", [401, 200, 200, 200, 200, 200]),
+    ("ListStudentProgress", [401, 403, 403, 200, 403, 200]),
+    ("CreateExam", [401, 403, 403, 201, 403, 201]),
+    ("ListExams", [401, 200, 403, 200, 403, 200]),
+    ("GetExam", [401, 200, 403, 200, 403, 200]),
+    ("UpdateExam", [401, 403, 403, 200, 403, 200]),
+    ("DeleteExam", [401, 403, 403, 204, 403, 204]),
+    ("PublishExam", [401, 403, 403, 200, 403, 200]),
+    ("CreateQuestion", [401, 403, 403, 201, 403, 201]),
+    ("ListQuestions", [401, 403, 403, 200, 403, 200]),
+    ("CreateBankQuestion", [401, 403, 403, 201, 403, 201]),
+    ("ListBankQuestions", [401, 403, 403, 200, 403, 200]),
+    ("UpdateQuestion", [401, 403, 403, 200, 404, 200]),
+    ("DeleteQuestion", [401, 403, 403, 204, 404, 204]),
+    ("ImportQuestions", [401, 403, 403, 200, 403, 200]),
+    ("ExportQuestions", [401, 403, 403, 200, 403, 200]),
+    ("StartAttempt", [401, 200, 403, 403, 403, 403]),
+    ("ListMyAttempts", [401, 200, 403, 200, 403, 200]),
+    ("GetAttempt", [401, 200, 404, 200, 404, 200]),
+    ("SaveAnswer", [401, 200, 404, 404, 404, 404]),
+    ("SubmitAttempt", [401, 200, 404, 404, 404, 404]),
+    ("GetResult", [401, 200, 404, 200, 404, 200]),
+    ("ListMyResults", [401, 200, 200, 200, 200, 200]),
+    ("ListResults", [401, 403, 403, 200, 403, 200]),
+    ("ExportResults", [401, 403, 403, 200, 403, 200]),
+    ("GetStatistics", [401, 403, 403, 200, 403, 200]),
+    ("PutAccommodation", [401, 403, 403, 200, 403, 200]),
+    ("ListAccommodations", [401, 403, 403, 200, 403, 200]),
+    ("GradeAnswer", [401, 403, 403, 200, 404, 200]),
+    ("Regrade", [401, 403, 403, 200, 403, 200]),
     // Last, as it ends the askers' sessions.
     ("Logout", [401, 204, 204, 204, 204, 204]),
 ];
@@ -82,6 +116,10 @@ const DRAFTS: &[(&str, [u16; 6])] = &[
     ("ListVideos", [401, 403, 403, 200, 404, 200]),
     ("Enroll", [401, 404, 404, 403, 403, 403]),
     ("ListCourseEnrollments", [401, 403, 403, 200, 404, 200]),
+    ("GetEmbed", [401, 404, 404, 200, 404, 200]),
+    ("GetCourseProgress", [401, 404, 404, 403, 404, 403]),
+    ("CreateExam", [401, 403, 403, 201, 404, 201]),
+    ("ListExams", [401, 404, 404, 200, 404, 200]),
 ];
 
 struct World {
@@ -102,10 +140,20 @@ struct Things {
     video: String,
     category: String,
     enrollment: String,
+    /// Only for the routes of exams.
+    exam: ExamThings,
+}
+
+#[derive(Default)]
+struct ExamThings {
+    exam: String,
+    question: String,
+    option: String,
+    attempt: String,
 }
 
 impl World {
-    async fn things(&self, is_draft: bool, number: usize) -> Things {
+    async fn things(&self, rpc: &str, is_draft: bool, number: usize) -> Things {
         let course = if is_draft {
             self.teacher
                 .api
@@ -147,12 +195,57 @@ impl World {
                 .await
                 .expect(201)
         };
+        let has_exam = contracts::METHODS
+            .iter()
+            .any(|m| m.name == rpc && m.service == "exam");
+        let exam = if has_exam && !is_draft {
+            self.exam_things(&at, rpc).await
+        } else {
+            ExamThings::default()
+        };
         Things {
+            exam,
             topic: text(&topic, "id").to_owned(),
             video: text(&video, "id").to_owned(),
             category: text(&category, "id").to_owned(),
             enrollment: enrollment["id"].as_str().unwrap_or_default().to_owned(),
             course,
+        }
+    }
+
+    /// A published exam of one question, and an attempt of the student.
+    async fn exam_things(&self, course: &str, rpc: &str) -> ExamThings {
+        let teacher = &self.teacher.api;
+        let exam = teacher
+            .post(&format!("{course}/exams"), json!({"title": "Exam"}))
+            .await
+            .expect(201);
+        let at = format!("/api/v1/exams/{}", text(&exam, "id"));
+        let question = json!({"type": "single", "text": "?", "options": [{"text": "a", "correct": true}, {"text": "b"}]});
+        let question = teacher
+            .post(&format!("{at}/questions"), question)
+            .await
+            .expect(201);
+        teacher
+            .post(&format!("{at}/publish"), json!({}))
+            .await
+            .expect(200);
+        let attempt = self
+            .student
+            .api
+            .post(&format!("{at}/attempts"), json!({}))
+            .await
+            .expect(201);
+        let attempt = text(&attempt, "id").to_owned();
+        if rpc == "GradeAnswer" {
+            let path = format!("/api/v1/exam-attempts/{attempt}/submit");
+            self.student.api.post(&path, json!({})).await.expect(200);
+        }
+        ExamThings {
+            exam: text(&exam, "id").to_owned(),
+            option: text(&question["options"][0], "id").to_owned(),
+            question: text(&question, "id").to_owned(),
+            attempt,
         }
     }
 
@@ -165,6 +258,9 @@ impl World {
             "UpdateCategory" | "DeleteCategory" => things.category.clone(),
             "GetEnrollment" | "UpdateEnrollment" => things.enrollment.clone(),
             "MarkRead" => self.notification.clone(),
+            "GetExam" | "UpdateExam" | "DeleteExam" | "PublishExam" => things.exam.exam.clone(),
+            "UpdateQuestion" | "DeleteQuestion" => things.exam.question.clone(),
+            "GetAttempt" | "SubmitAttempt" | "GetResult" => things.exam.attempt.clone(),
             _ => things.course.clone(),
         }
     }
@@ -192,6 +288,16 @@ impl World {
             "CreateCategory" | "UpdateCategory" => json!({"name": format!("Name {cell}")}),
             "CreateEnrollment" => json!({"user_id": self.third.id}),
             "UpdateEnrollment" => json!({"status": "suspended"}),
+            "ReportProgress" => json!({"watched_seconds": 5, "total_seconds": 100}),
+            "CreateExam" | "UpdateExam" => json!({"title": "T"}),
+            "CreateQuestion" | "CreateBankQuestion" => {
+                json!({"type": "true_false", "text": "T"})
+            }
+            "UpdateQuestion" => json!({"text": "T"}),
+            "ImportQuestions" => json!({"format": "gift", "content": "T {TRUE}"}),
+            "SaveAnswer" => json!({"sequence": 1, "option_ids": [things.exam.option]}),
+            "PutAccommodation" => json!({"extra_seconds": 60}),
+            "GradeAnswer" => json!({"score": 1}),
             _ => json!({}),
         }
     }
@@ -204,7 +310,7 @@ impl World {
             let http = method.http.unwrap();
             for (column, expected) in expected.iter().enumerate() {
                 let cell = row * 6 + column + usize::from(is_draft) * 1_000;
-                let things = self.things(is_draft, cell).await;
+                let things = self.things(rpc, is_draft, cell).await;
                 let api = match column {
                     0 => self.stack.api(),
                     1 => self.student.api.clone(),
@@ -218,7 +324,12 @@ impl World {
                     .path
                     .replace("{id}", &id)
                     .replace("{course_id}", &id)
-                    .replace("{name}", &id);
+                    .replace("{name}", &id)
+                    .replace("{video_id}", &things.video)
+                    .replace("{exam_id}", &things.exam.exam)
+                    .replace("{attempt_id}", &things.exam.attempt)
+                    .replace("{question_id}", &things.exam.question)
+                    .replace("{user_id}", &self.student.id);
                 let body = http.has_body.then(|| self.body(rpc, &things, cell));
                 let verb = Method::from_bytes(http.verb.as_bytes()).unwrap();
                 let answer = api.send(verb, &path, body, &[]).await;

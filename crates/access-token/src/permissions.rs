@@ -14,6 +14,8 @@ pub const CATEGORIES_WRITE: &str = "categories:write";
 pub const ENROLLMENTS_ENROLL: &str = "enrollments:enroll";
 /// Rosters of one's own courses; with `courses:manage`, of every course.
 pub const ENROLLMENTS_MANAGE: &str = "enrollments:manage";
+/// Exams of one's own courses; with `courses:manage`, of every course.
+pub const EXAMS_MANAGE: &str = "exams:manage";
 
 /// Every permission there is.
 pub const ALL: &[&str] = &[
@@ -27,13 +29,14 @@ pub const ALL: &[&str] = &[
     CATEGORIES_WRITE,
     ENROLLMENTS_ENROLL,
     ENROLLMENTS_MANAGE,
+    EXAMS_MANAGE,
 ];
 
 /// What the three roles of a new installation may do.
 pub fn defaults(role: &str) -> &'static [&'static str] {
     match role {
         "student" => &[ENROLLMENTS_ENROLL],
-        "teacher" => &[COURSES_WRITE, ENROLLMENTS_MANAGE],
+        "teacher" => &[COURSES_WRITE, ENROLLMENTS_MANAGE, EXAMS_MANAGE],
         "admin" => &[
             USERS_READ,
             USERS_WRITE,
@@ -44,6 +47,7 @@ pub fn defaults(role: &str) -> &'static [&'static str] {
             COURSES_MANAGE,
             CATEGORIES_WRITE,
             ENROLLMENTS_MANAGE,
+            EXAMS_MANAGE,
         ],
         _ => &[],
     }

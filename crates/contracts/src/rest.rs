@@ -13,6 +13,11 @@ pub trait Rest: Rpc {
     /// The checked request message.
     fn bind(input: RestInput<'_>) -> Result<Self::Request, Problem>;
 
+    /// The answer as a file, where it is none of JSON.
+    fn file(_response: &Self::Response) -> Option<&crate::files::v1::File> {
+        None
+    }
+
     /// The `Location` of what was created.
     fn location(_response: &Self::Response) -> Option<String> {
         None

@@ -22,11 +22,31 @@ use children::Children;
 use environment::{Addresses, environment};
 
 /// Every process, in the order of their start. A new service is added here.
-pub const PROCESSES: &[&str] = &["auth", "catalog", "enrollment", "notification", "gateway"];
+pub const PROCESSES: &[&str] = &[
+    "auth",
+    "catalog",
+    "enrollment",
+    "notification",
+    "video-progress",
+    "exam",
+    "gateway",
+];
 /// Those with a schema.
-pub const SERVICES: &[&str] = &["auth", "catalog", "enrollment", "notification"];
-/// Those with demo data.
-const SEEDED: &[&str] = &["auth", "catalog"];
+pub const SERVICES: &[&str] = &[
+    "auth",
+    "catalog",
+    "enrollment",
+    "notification",
+    "video-progress",
+    "exam",
+];
+/// Those with demo data, in the order in which it builds on each other.
+const SEEDED: &[&str] = &["auth", "catalog", "enrollment", "exam"];
+
+/// The name of a process where hyphens are not allowed: its schema, its role, its settings.
+pub fn identifier(process: &str) -> String {
+    process.replace('-', "_")
+}
 
 /// How the stack is run.
 #[derive(Debug, Clone)]
@@ -205,7 +225,7 @@ pub fn apply_roles(
     for service in SERVICES {
         arguments.extend([
             "-v".to_owned(),
-            format!("{service}_password={}", password(service)),
+            format!("{}_password={}", identifier(service), password(service)),
         ]);
     }
     arguments.extend([

@@ -54,6 +54,51 @@ pub const QUEUES: &[Queue] = &[
         topic: "enrollments",
         types: &["enrollment.created"],
     },
+    Queue {
+        service: "video-progress",
+        topic: "users",
+        types: &["user.registered", "user.updated"],
+    },
+    Queue {
+        service: "video-progress",
+        topic: "courses",
+        types: &["course.changed"],
+    },
+    Queue {
+        service: "video-progress",
+        topic: "enrollments",
+        types: &["enrollment.created", "enrollment.status_changed"],
+    },
+    Queue {
+        service: "exam",
+        topic: "users",
+        types: &["user.registered", "user.updated"],
+    },
+    Queue {
+        service: "exam",
+        topic: "courses",
+        types: &["course.changed"],
+    },
+    Queue {
+        service: "exam",
+        topic: "enrollments",
+        types: &["enrollment.created", "enrollment.status_changed"],
+    },
+    Queue {
+        service: "video-progress",
+        topic: "videos",
+        types: &["video.changed"],
+    },
+    Queue {
+        service: "catalog",
+        topic: "video-metadata",
+        types: &["video.metadata_fetched"],
+    },
+    Queue {
+        service: "notification",
+        topic: "learning",
+        types: &["progress.course_completed", "exam.attempt_graded"],
+    },
 ];
 
 /// How often the broker delivers a message before it gives up by itself. Our own count comes first; this ends crash loops.

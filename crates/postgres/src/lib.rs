@@ -1,14 +1,18 @@
 //! PostgreSQL as this product uses it: primary and replica pools, write transactions that a client's hang-up cannot cancel and
 //! that cannot forget their commit, named constraints, page tokens, migrations.
 
+mod coalesce;
 mod errors;
 mod migrations;
 mod page_token;
+mod partitions;
 mod pool;
 mod write;
 
+pub use coalesce::{CoalesceSettings, Coalescer};
 pub use errors::{problem_of, violated_constraint};
 pub use migrations::{MigrationError, migrate, pending};
 pub use page_token::{PageTokens, page_size};
+pub use partitions::ensure_months;
 pub use pool::{ConnectError, Database, DatabaseSettings};
 pub use write::{Finished, WriteError, WriteTx};

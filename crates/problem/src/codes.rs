@@ -83,6 +83,15 @@ codes! {
     ILLEGAL_TRANSITION = "illegal_transition", Conflict, "The enrolment cannot move to that state.", "Kayıt bu duruma geçemez.";
     ENROLLMENT_SUSPENDED = "enrollment_suspended", Conflict, "The enrolment is suspended.", "Kayıt askıya alınmış.";
     NOT_ENROLLED = "not_enrolled", Forbidden, "You are not enrolled in this course.", "Bu derse kayıtlı değilsiniz.";
+    // exam
+    EXAM_NOT_OPEN = "exam_not_open", Conflict, "The exam cannot be begun now.", "Sınava şu anda başlanamaz.";
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted", Conflict, "All attempts at the exam are used up.", "Sınav için deneme hakkı kalmadı.";
+    COOLDOWN_ACTIVE = "cooldown_active", Conflict, "The next attempt cannot begin yet.", "Sonraki denemeye henüz başlanamaz.";
+    ATTEMPT_CLOSED = "attempt_closed", Conflict, "The attempt is over.", "Deneme sona ermiş.";
+    ATTEMPT_OPEN = "attempt_open", Conflict, "The attempt is still going on.", "Deneme sürüyor.";
+    EXAM_HAS_NO_QUESTIONS = "exam_has_no_questions", Conflict, "The exam has no questions, or fewer in the bank than it draws.", "Sınavda soru yok ya da bankada çekilecek kadar soru yok.";
+    EXAM_ARCHIVED = "exam_archived", Conflict, "The exam is archived.", "Sınav arşivlenmiş.";
+    IMPORT_FAULTY = "import_faulty", Invalid, "The source has faults; nothing was imported.", "Kaynakta hatalar var; hiçbir şey aktarılmadı.";
     UNKNOWN_USER = "unknown_user", Invalid, "There is no such user.", "Böyle bir kullanıcı yok.";
 }
 

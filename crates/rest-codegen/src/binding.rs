@@ -192,6 +192,11 @@ fn write_rest(code: &mut String, method: &Method, http: &Http) -> Result<()> {
             "fn location(response: &Self::Response) -> Option<String> {{ Some(format!({format:?}{arguments})) }}"
         )?;
     }
+    if method.descriptor.output().full_name() == "sc.files.v1.File" {
+        code.push_str(
+            "fn file(response: &Self::Response) -> Option<&crate::files::v1::File> { Some(response) }",
+        );
+    }
     code.push('}');
     Ok(())
 }

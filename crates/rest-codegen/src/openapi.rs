@@ -125,7 +125,10 @@ fn responses(schema: &Schema, method: &Method, http: &Http) -> Result<Value> {
         headers["ETag"] = json!({"schema": {"type": "string"}});
     }
     let mut success = json!({"description": "Done.", "headers": headers});
-    if output.full_name() != "google.protobuf.Empty" {
+    if output.full_name() == "sc.files.v1.File" {
+        success["content"] =
+            json!({"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}});
+    } else if output.full_name() != "google.protobuf.Empty" {
         success["content"] = json!({"application/json": {
             "schema": reference(&output), "example": example_of(schema, &output, &[])?,
         }});

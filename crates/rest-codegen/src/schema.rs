@@ -38,6 +38,8 @@ pub struct Policy {
     pub location: String,
     pub sensitive: bool,
     pub max_body_bytes: u32,
+    /// Fields that the query binds beside a body.
+    pub query: Vec<String>,
 }
 
 pub struct Http {
@@ -105,8 +107,11 @@ fn find_protos(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 
 impl Method {
     fn read(descriptor: MethodDescriptor, pool: &DescriptorPool) -> Result<Self> {
-        let http = Http::read(&descriptor, pool)?;
+        let mut http = Http::read(&descriptor, pool)?;
         let policy = Policy::read(&descriptor, pool, http.is_some())?;
+        if let Some(http) = &mut http {
+            http.bind_query(&descriptor.input(), &policy.query)?;
+        }
         ensure!(
             !descriptor.is_client_streaming() && !descriptor.is_server_streaming(),
             "streaming is not part of the public API"
@@ -199,6 +204,16 @@ fn flag(message: &DynamicMessage, field: &str) -> bool {
         .unwrap_or_default()
 }
 
+fn texts(message: &DynamicMessage, field: &str) -> Vec<String> {
+    match message.get_field_by_name(field).as_deref() {
+        Some(Value::List(values)) => values
+            .iter()
+            .filter_map(|v| v.as_str().map(str::to_owned))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn enum_name(message: &DynamicMessage, field: &str) -> Result<String> {
     let descriptor = message
         .descriptor()
@@ -279,6 +294,7 @@ impl Policy {
             location: text(&options, "location"),
             sensitive: flag(&options, "sensitive"),
             max_body_bytes,
+            query: texts(&options, "query"),
         })
     }
 }
@@ -319,14 +335,25 @@ impl Http {
                 field.name()
             );
         }
-        let query_fields: Vec<FieldDescriptor> = if has_body {
-            Vec::new()
-        } else {
-            input
-                .fields()
-                .filter(|f| path_fields.iter().all(|p| p.name() != f.name()))
-                .collect()
+        Ok(Some(Self {
+            verb,
+            path,
+            path_fields,
+            has_body,
+            query_fields: Vec::new(),
+        }))
+    }
+
+    /// Without a body the query binds what the path does not; with one, only what the policy names.
+    fn bind_query(&mut self, input: &MessageDescriptor, named: &[String]) -> Result<()> {
+        let in_query = |field: &FieldDescriptor| {
+            if self.has_body {
+                named.iter().any(|name| name == field.name())
+            } else {
+                self.path_fields.iter().all(|p| p.name() != field.name())
+            }
         };
+        let query_fields: Vec<FieldDescriptor> = input.fields().filter(in_query).collect();
         for field in &query_fields {
             let scalar = matches!(field.kind(), Kind::String | Kind::Int32 | Kind::Bool);
             ensure!(
@@ -335,12 +362,7 @@ impl Http {
                 field.name()
             );
         }
-        Ok(Some(Self {
-            verb,
-            path,
-            path_fields,
-            has_body,
-            query_fields,
-        }))
+        self.query_fields = query_fields;
+        Ok(())
     }
 }

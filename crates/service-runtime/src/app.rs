@@ -5,7 +5,7 @@ use crate::{Check, Runtime};
 
 /// A process: what differs between them.
 pub trait App: Sized + 'static {
-    /// Name of the process and of its schema.
+    /// Name of the process and of its schema, in snake case; the binary has hyphens.
     const NAME: &'static str;
     /// Its commented default settings, TOML.
     const DEFAULTS: &'static str;

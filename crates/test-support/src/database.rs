@@ -129,7 +129,7 @@ async fn make_template(admin: &mut PgConnection, server: &Url, root: &Path, serv
     let mut own = PgConnection::connect(&role_url(server, template, service))
         .await
         .unwrap();
-    let migrator = Migrator::new(root.join("migrations").join(service))
+    let migrator = Migrator::new(root.join("migrations").join(folder(service)))
         .await
         .unwrap();
     postgres::migrate(&mut own, service, Some(migrator))
@@ -140,11 +140,16 @@ async fn make_template(admin: &mut PgConnection, server: &Url, root: &Path, serv
     execute(admin, format!("ALTER DATABASE {template} IS_TEMPLATE true")).await;
 }
 
+/// Where the migrations of a schema are.
+fn folder(service: &str) -> String {
+    service.replace('_', "-")
+}
+
 /// Changes with everything that a template is made of.
 fn template_name(root: &Path, service: &str) -> String {
     let mut files = vec![root.join("deploy/roles.sql")];
-    for folder in ["platform", service] {
-        files.extend(sorted_files(&root.join("migrations").join(folder)));
+    for name in ["platform".to_owned(), folder(service)] {
+        files.extend(sorted_files(&root.join("migrations").join(name)));
     }
     let mut hash = Sha256::new();
     for file in files {

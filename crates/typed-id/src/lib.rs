@@ -65,6 +65,9 @@ mod ids {
         TopicId, "A topic of a course.";
         VideoId, "A video of a course.";
         EnrollmentId, "A student's enrolment in a course.";
+        ExamId, "An exam of a course.";
+        QuestionId, "A question of an exam or of a course's bank.";
+        AttemptId, "A student's attempt at an exam.";
         NotificationId, "An entry of a user's inbox.";
         MailId, "An outgoing mail.";
         EventId, "A domain event (CloudEvents `id`).";

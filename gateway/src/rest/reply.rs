@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use contracts::Rest;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use problem::Problem;
 use service_runtime::grpc::{HTTP_STATUS, IDEMPOTENT_REPLAYED};
@@ -47,6 +47,19 @@ pub fn reply<R: Rest>(
     };
     own.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     if status == StatusCode::NO_CONTENT || status == StatusCode::ACCEPTED {
+        return Ok(response);
+    }
+    if let Some(file) = R::file(&message) {
+        own.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_str(&file.content_type).map_err(Problem::internal)?,
+        );
+        let disposition = format!("attachment; filename=\"{}\"", file.name);
+        own.insert(
+            CONTENT_DISPOSITION,
+            HeaderValue::from_str(&disposition).map_err(Problem::internal)?,
+        );
+        *response.body_mut() = Body::from(file.content.clone());
         return Ok(response);
     }
     let json = serde_json::to_vec(&message).map_err(Problem::internal)?;

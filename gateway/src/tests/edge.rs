@@ -148,6 +148,8 @@ impl Edge {
                 catalog: service("catalog"),
                 enrollment: service("enrollment"),
                 notification: service("notification"),
+                video_progress: service("video_progress"),
+                exam: service("exam"),
             },
             body_timeout: Duration::from_secs(http.body_timeout_seconds),
         });

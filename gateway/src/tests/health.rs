@@ -61,7 +61,14 @@ async fn one_service_away_does_not_take_the_others_along() {
 #[tokio::test]
 async fn it_is_not_ready_with_nobody_behind_it_or_while_it_stops() {
     let alone = Edge::start_with(Options {
-        away: &["auth", "catalog", "enrollment", "notification"],
+        away: &[
+            "auth",
+            "catalog",
+            "enrollment",
+            "notification",
+            "video_progress",
+            "exam",
+        ],
         ..Options::default()
     })
     .await;

@@ -60,6 +60,7 @@ impl App for Catalog {
         let app = Arc::new(Self::new(runtime, &settings));
         runtime.relay_outbox();
         runtime.consume(consumers::users());
+        runtime.consume(consumers::video_metadata(&app));
         runtime.grpc(|routes| {
             routes.add_service(CatalogServiceServer::new(CatalogGrpc::new(app)));
         });

@@ -1,17 +1,46 @@
-//! Events of others -> the projection of teachers, through the inbox.
+//! Events of others -> the projection of teachers and the lengths of videos, through the inbox.
 
-use contracts::events::v1::{UserRegistered, UserUpdated};
+use std::sync::Arc;
+
+use contracts::events::v1::{UserRegistered, UserUpdated, VideoMetadataFetched};
 use event_bus::{Delivery, HandlerError, Subscription};
 use postgres::WriteTx;
-use typed_id::{InvalidId, UserId};
+use typed_id::{InvalidId, UserId, VideoId};
 
+use crate::app::Catalog;
 use crate::storage::teachers;
+use crate::usecases::videos::keep_metadata;
 
 /// `catalog.users`: names of who may teach.
 pub fn users() -> Subscription {
     Subscription::new("catalog", "users")
         .on::<UserRegistered, _>(|tx, delivery| Box::pin(registered(tx, delivery)))
         .on::<UserUpdated, _>(|tx, delivery| Box::pin(updated(tx, delivery)))
+}
+
+/// `catalog.video-metadata`: what YouTube says of a video.
+pub fn video_metadata(app: &Arc<Catalog>) -> Subscription {
+    let app = Arc::clone(app);
+    Subscription::new("catalog", "video-metadata").on::<VideoMetadataFetched, _>(move |tx, delivery| {
+        let app = Arc::clone(&app);
+        Box::pin(async move { metadata_fetched(&app, tx, delivery).await })
+    })
+}
+
+async fn metadata_fetched(
+    app: &Catalog,
+    tx: &mut WriteTx,
+    delivery: Delivery<VideoMetadataFetched>,
+) -> Result<(), HandlerError> {
+    let event = delivery.event;
+    let id: VideoId = event
+        .video_id
+        .parse()
+        .map_err(|fault: InvalidId| HandlerError::Poison(fault.into()))?;
+    if let Some(course) = keep_metadata(tx, id, event.duration_seconds, &event.title).await? {
+        app.caching.forget(course).await;
+    }
+    Ok(())
 }
 
 async fn registered(tx: &mut WriteTx, delivery: Delivery<UserRegistered>) -> Result<(), HandlerError> {

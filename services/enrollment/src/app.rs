@@ -6,12 +6,12 @@ use clock::Clock;
 use contracts::enrollment::v1::enrollment_service_server::EnrollmentServiceServer;
 use postgres::{Database, PageTokens};
 use rpc_client::RpcClient;
-use service_runtime::{App, NoCommand, Runtime};
+use service_runtime::{App, Runtime};
 use sqlx::migrate::Migrator;
 
 use crate::config::Settings;
-use crate::consumers;
 use crate::grpc::EnrollmentGrpc;
+use crate::{consumers, demo};
 
 /// What the use cases work with.
 pub struct Enrollment {
@@ -22,24 +22,36 @@ pub struct Enrollment {
     pub catalog: RpcClient,
 }
 
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Enrol the demo student (never in production).
+    SeedDemo,
+}
+
+impl Enrollment {
+    fn new(runtime: &Runtime) -> Self {
+        Self {
+            db: runtime.database().clone(),
+            clock: runtime.clock(),
+            pages: runtime.page_tokens(),
+            auth: runtime.rpc("auth"),
+            catalog: runtime.rpc("catalog"),
+        }
+    }
+}
+
 impl App for Enrollment {
     const NAME: &'static str = "enrollment";
     const DEFAULTS: &'static str = include_str!("../config.default.toml");
     type Settings = Settings;
-    type Command = NoCommand;
+    type Command = Command;
 
     fn migrator() -> Option<Migrator> {
         Some(sqlx::migrate!("../../migrations/enrollment"))
     }
 
     async fn start(runtime: &mut Runtime, _settings: Settings) -> anyhow::Result<()> {
-        let app = Arc::new(Self {
-            db: runtime.database().clone(),
-            clock: runtime.clock(),
-            pages: runtime.page_tokens(),
-            auth: runtime.rpc("auth"),
-            catalog: runtime.rpc("catalog"),
-        });
+        let app = Arc::new(Self::new(runtime));
         runtime.relay_outbox();
         runtime.consume(consumers::courses());
         runtime.consume(consumers::users());
@@ -47,5 +59,14 @@ impl App for Enrollment {
             routes.add_service(EnrollmentServiceServer::new(EnrollmentGrpc::new(app)));
         });
         Ok(())
+    }
+
+    async fn command(runtime: &mut Runtime, _settings: Settings, command: Command) -> anyhow::Result<()> {
+        match command {
+            Command::SeedDemo => {
+                service_runtime::demo::refuse_in_production(runtime.env())?;
+                demo::seed(&Self::new(runtime)).await
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod app;
 mod config;
 mod consumers;
+mod demo;
 mod domain;
 mod grpc;
 mod projections;

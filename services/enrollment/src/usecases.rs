@@ -4,7 +4,7 @@ pub mod change_status;
 pub mod create_enrollment;
 pub mod drop_course;
 pub mod enroll;
-mod events;
+pub mod events;
 pub mod get_enrollment;
 pub mod list_mine;
 pub mod list_roster;

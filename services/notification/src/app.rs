@@ -64,6 +64,7 @@ impl App for Notification {
         runtime.consume(consumers::users(&app));
         runtime.consume(consumers::accounts(&app));
         runtime.consume(consumers::enrollments(&app));
+        runtime.consume(consumers::learning(&app));
         runtime.grpc(|routes| {
             routes.add_service(NotificationServiceServer::new(NotificationGrpc::new(app)));
         });

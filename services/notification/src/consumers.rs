@@ -2,13 +2,14 @@
 
 mod accounts;
 mod enrollments;
+mod learning;
 mod users;
 
 use std::sync::Arc;
 
 use contracts::events::v1::{
-    EnrollmentCreated, UserPasswordResetRequested, UserRegistered, UserRegistrationRepeated, UserUpdated,
-    UserVerificationRequested,
+    CourseVideosCompleted, EnrollmentCreated, ExamAttemptGraded, UserPasswordResetRequested, UserRegistered,
+    UserRegistrationRepeated, UserUpdated, UserVerificationRequested,
 };
 use event_bus::Subscription;
 
@@ -50,4 +51,18 @@ pub fn enrollments(app: &Arc<Notification>) -> Subscription {
         let app = Arc::clone(&created);
         Box::pin(async move { enrollments::created(&app, tx, delivery).await })
     })
+}
+
+/// `notification.learning`: what somebody has achieved.
+pub fn learning(app: &Arc<Notification>) -> Subscription {
+    let (completed, graded) = (Arc::clone(app), Arc::clone(app));
+    Subscription::new("notification", "learning")
+        .on::<CourseVideosCompleted, _>(move |tx, delivery| {
+            let app = Arc::clone(&completed);
+            Box::pin(async move { learning::course_completed(&app, tx, delivery).await })
+        })
+        .on::<ExamAttemptGraded, _>(move |tx, delivery| {
+            let app = Arc::clone(&graded);
+            Box::pin(async move { learning::attempt_graded(&app, tx, delivery).await })
+        })
 }

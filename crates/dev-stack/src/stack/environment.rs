@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{PROCESSES, SERVICES};
+use super::{PROCESSES, SERVICES, identifier};
 use crate::ports;
 use crate::process::Known;
 use crate::secrets::Secrets;
@@ -110,13 +110,16 @@ pub fn environment(
             .grpc(service)
             .map(|address| format!("http://{address}"))
             .unwrap_or_default();
-        put(&format!("SC_SERVICES__{}", service.to_uppercase()), url);
+        put(
+            &format!("SC_SERVICES__{}", identifier(service).to_uppercase()),
+            url,
+        );
     }
     if let Some(listen) = addresses.grpc(name) {
         put("SC_GRPC__LISTEN", listen);
         let mut url = database.clone();
         // Setting a user or a password fails only for URLs without a host.
-        let _ = url.set_username(&format!("sc_{name}"));
+        let _ = url.set_username(&format!("sc_{}", identifier(name)));
         let _ = url.set_password(Some(secrets.get(&format!("{name}_password"))));
         put("SC_DATABASE__URL", url.to_string());
     }
@@ -129,7 +132,10 @@ pub fn environment(
             );
             for process in PROCESSES.iter().filter(|process| **process != "auth") {
                 let secret = secrets.get(&format!("{process}_secret")).to_owned();
-                put(&format!("SC_SERVICE_SECRETS__{}", process.to_uppercase()), secret);
+                put(
+                    &format!("SC_SERVICE_SECRETS__{}", identifier(process).to_uppercase()),
+                    secret,
+                );
             }
         }
         "notification" => {

@@ -152,6 +152,20 @@ impl From<Course> for proto::Course {
     }
 }
 
+impl From<Video> for proto::VideoState {
+    fn from(video: Video) -> Self {
+        Self {
+            video_id: video.id.to_string(),
+            version: video.version,
+            course_id: video.course_id.to_string(),
+            youtube_id: video.youtube_id,
+            title: video.title,
+            duration_seconds: video.duration_seconds,
+            order_index: video.order_index,
+        }
+    }
+}
+
 impl From<Course> for proto::CourseState {
     fn from(course: Course) -> Self {
         Self {

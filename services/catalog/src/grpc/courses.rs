@@ -5,11 +5,11 @@ use contracts::catalog::v1::catalog_service_server::CatalogService;
 use contracts::catalog::v1::{
     ArchiveCourseRequest, Category, Course, CourseDetail, CourseState, CreateCategoryRequest,
     CreateCourseRequest, CreateTopicRequest, CreateVideoRequest, DeleteCategoryRequest, DeleteTopicRequest,
-    DeleteVideoRequest, GetCourseRequest, GetCourseStateRequest, ListCategoriesRequest,
+    DeleteVideoRequest, GetCourseRequest, GetCourseStateRequest, GetVideoStateRequest, ListCategoriesRequest,
     ListCategoriesResponse, ListCoursesRequest, ListCoursesResponse, ListTopicsRequest, ListTopicsResponse,
     ListVideosRequest, ListVideosResponse, PublishCourseRequest, ReorderTopicsRequest, Topic,
     UnpublishCourseRequest, UpdateCategoryRequest, UpdateCourseRequest, UpdateTopicRequest,
-    UpdateVideoRequest, Video,
+    UpdateVideoRequest, Video, VideoState,
 };
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
@@ -228,6 +228,16 @@ impl CatalogService for CatalogGrpc {
         let (_, req) = admit(request)?;
         categories::delete(&self.app, id("id", &req.id)?).await?;
         Ok(Response::new(Empty {}))
+    }
+
+    async fn get_video_state(
+        &self,
+        request: Request<GetVideoStateRequest>,
+    ) -> Result<Response<VideoState>, Status> {
+        let (_, req) = admit(request)?;
+        Ok(Response::new(
+            videos::get_state(&self.app, id("id", &req.id)?).await?.into(),
+        ))
     }
 
     async fn get_course_state(

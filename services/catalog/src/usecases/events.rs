@@ -34,5 +34,6 @@ pub fn video_changed(video: &Video, change: &str) -> VideoChanged {
         title: video.title.clone(),
         duration_seconds: video.duration_seconds,
         is_deleted,
+        order_index: video.order_index,
     }
 }

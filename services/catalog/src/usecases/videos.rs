@@ -32,6 +32,49 @@ pub async fn list(app: &Catalog, caller: &Caller, course: CourseId) -> Result<Ve
         .map_err(postgres::problem_of)
 }
 
+/// The state of a video, for other services.
+pub async fn get_state(app: &Catalog, id: VideoId) -> Result<Video, Problem> {
+    videos::by_id(app.db.primary(), id)
+        .await
+        .map_err(postgres::problem_of)?
+        .ok_or_else(|| Problem::new(&codes::NOT_FOUND))
+}
+
+/// Keeps the length that YouTube tells of a video; what staff wrote wins over nothing only.
+pub async fn keep_metadata(
+    tx: &mut WriteTx,
+    id: VideoId,
+    duration_seconds: i32,
+    title: &str,
+) -> Result<Option<CourseId>, sqlx::Error> {
+    let now = tx.clock().now();
+    let Some(video) = videos::by_id(&mut **tx, id).await? else {
+        return Ok(None);
+    };
+    let known = (video.duration_seconds, video.title.clone());
+    let fresh = Video {
+        duration_seconds: if duration_seconds > 0 {
+            duration_seconds
+        } else {
+            video.duration_seconds
+        },
+        title: if video.title.is_empty() {
+            title.to_owned()
+        } else {
+            video.title.clone()
+        },
+        ..video
+    };
+    if known == (fresh.duration_seconds, fresh.title.clone()) {
+        return Ok(None);
+    }
+    let course = CourseId(fresh.course_id);
+    let video = videos::update(tx, &fresh, now).await?;
+    courses::recount_videos(tx, course, now).await?;
+    outbox::append(tx, &events::video_changed(&video, "updated")).await?;
+    Ok(Some(course))
+}
+
 pub async fn create(app: &Catalog, caller: &Caller, new: NewVideo) -> Result<Video, Problem> {
     let (caller, course) = (caller.clone(), new.course_id);
     let created = app.db.write(move |mut tx| async move {

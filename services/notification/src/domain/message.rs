@@ -91,16 +91,25 @@ impl MailKind {
 pub enum NotificationKind {
     Welcome,
     EnrollmentCreated,
+    CourseCompleted,
+    ExamGraded,
 }
 
 impl NotificationKind {
-    pub const ALL: [Self; 2] = [Self::Welcome, Self::EnrollmentCreated];
+    pub const ALL: [Self; 4] = [
+        Self::Welcome,
+        Self::EnrollmentCreated,
+        Self::CourseCompleted,
+        Self::ExamGraded,
+    ];
 
     /// Its name among the texts.
     pub fn text_key(self) -> &'static str {
         match self {
             Self::Welcome => "welcome",
             Self::EnrollmentCreated => "enrollment_created",
+            Self::CourseCompleted => "course_completed",
+            Self::ExamGraded => "exam_graded",
         }
     }
 
@@ -109,6 +118,8 @@ impl NotificationKind {
         match self {
             Self::Welcome => "user.registered",
             Self::EnrollmentCreated => "enrollment.created",
+            Self::CourseCompleted => "progress.course_completed",
+            Self::ExamGraded => "exam.attempt_graded",
         }
     }
 }
@@ -118,6 +129,7 @@ impl NotificationKind {
 pub struct Values {
     pub name: String,
     pub course_title: String,
+    pub exam_title: String,
     /// Human-readable, in the school's time zone.
     pub expires_at: String,
 }

@@ -155,10 +155,11 @@ impl Texts {
         let Values {
             name,
             course_title,
+            exam_title,
             expires_at,
         } = values;
         self.environment
-            .render_str(text, context! { name, course_title, expires_at })
+            .render_str(text, context! { name, course_title, exam_title, expires_at })
     }
 }
 
@@ -175,6 +176,7 @@ mod tests {
         Values {
             name: "Ada".into(),
             course_title: course_title.into(),
+            exam_title: course_title.into(),
             expires_at: String::new(),
         }
     }

@@ -1,0 +1,159 @@
+//! Group commit for hot small writes: what arrives while a batch commits makes up the next one (docs/adr/0008).
+//!
+//! Nothing is buffered beyond a commit: an item is answered after the transaction that holds it. Without load a batch has one item
+//! and nobody waits for company.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use problem::{Problem, codes};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::WriteError;
+
+/// How writes are gathered.
+#[derive(Debug, Clone, Copy)]
+pub struct CoalesceSettings {
+    /// Batches that are written at a time. Items with the same key go to the same one, in their order.
+    pub writers: usize,
+    /// Items of one batch.
+    pub max_batch: usize,
+    /// Items that wait for each writer; more are refused.
+    pub queue: usize,
+}
+
+impl Default for CoalesceSettings {
+    fn default() -> Self {
+        Self {
+            writers: 2,
+            max_batch: 500,
+            queue: 5_000,
+        }
+    }
+}
+
+/// Gathers writes of `I`, each answered with an `O`.
+pub struct Coalescer<I, O> {
+    writers: Arc<[mpsc::Sender<Waiting<I, O>>]>,
+}
+
+struct Waiting<I, O> {
+    item: I,
+    answer: oneshot::Sender<Result<O, Arc<WriteError>>>,
+}
+
+impl<I, O> Clone for Coalescer<I, O> {
+    fn clone(&self) -> Self {
+        Self {
+            writers: Arc::clone(&self.writers),
+        }
+    }
+}
+
+impl<I: Clone + Send + Sync + 'static, O: Send + 'static> Coalescer<I, O> {
+    /// Starts the writers; they end with the last handle. `flush` writes one batch in one transaction and gives an answer for each
+    /// item, in their order.
+    pub fn start<F, Fut>(name: &'static str, settings: CoalesceSettings, flush: F) -> Self
+    where
+        F: Fn(Vec<I>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<O>, WriteError>> + Send + 'static,
+    {
+        let writers = (0..settings.writers.max(1)).map(|_| {
+            let (sender, receiver) = mpsc::channel(settings.queue.max(1));
+            tokio::spawn(run(name, receiver, settings.max_batch.max(1), flush.clone()));
+            sender
+        });
+        Self {
+            writers: writers.collect(),
+        }
+    }
+
+    /// Writes an item and waits for its commit. A caller who stops waiting does not take the item back.
+    pub async fn write(&self, key: impl Hash, item: I) -> Result<O, Problem> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let turn = usize::try_from(hasher.finish() % self.writers.len() as u64).unwrap_or_default();
+        let (answer, answered) = oneshot::channel();
+        self.writers[turn]
+            .try_send(Waiting { item, answer })
+            .map_err(|_| Problem::new(&codes::OVERLOADED))?;
+        match answered.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(fault)) => Err(shared_problem(&fault)),
+            Err(_) => Err(Problem::internal("the writer of a batch died")),
+        }
+    }
+}
+
+async fn run<I, O, F, Fut>(
+    name: &'static str,
+    mut queue: mpsc::Receiver<Waiting<I, O>>,
+    max_batch: usize,
+    flush: F,
+) where
+    I: Clone + Send + 'static,
+    O: Send + 'static,
+    F: Fn(Vec<I>) -> Fut,
+    Fut: Future<Output = Result<Vec<O>, WriteError>>,
+{
+    let mut batch = Vec::with_capacity(max_batch);
+    while queue.recv_many(&mut batch, max_batch).await > 0 {
+        metrics::histogram!("coalesced_batch_size", "writes" => name).record(batch.len() as f64);
+        let items = batch.iter().map(|waiting| waiting.item.clone()).collect();
+        match flush(items).await {
+            Ok(answers) => {
+                for (waiting, answer) in batch.drain(..).zip(answers) {
+                    let _ = waiting.answer.send(Ok(answer));
+                }
+            }
+            // One bad item must not fail the others.
+            Err(fault) if batch.len() > 1 && is_about_a_value(&fault) => {
+                for waiting in batch.drain(..) {
+                    let outcome = flush(vec![waiting.item]).await.map_err(Arc::new);
+                    let outcome = outcome.and_then(|answers| {
+                        answers
+                            .into_iter()
+                            .next()
+                            .ok_or_else(|| Arc::new(WriteError::Database(sqlx::Error::RowNotFound)))
+                    });
+                    let _ = waiting.answer.send(outcome);
+                }
+            }
+            Err(fault) => {
+                let fault = Arc::new(fault);
+                for waiting in batch.drain(..) {
+                    let _ = waiting.answer.send(Err(Arc::clone(&fault)));
+                }
+            }
+        }
+    }
+}
+
+/// SQLSTATE classes 22 and 23: data and constraints.
+fn is_about_a_value(fault: &WriteError) -> bool {
+    match fault {
+        WriteError::Database(sqlx::Error::Database(fault)) => fault
+            .code()
+            .is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
+        _ => false,
+    }
+}
+
+/// The problem of a fault that several callers share.
+fn shared_problem(fault: &WriteError) -> Problem {
+    let code = match fault {
+        WriteError::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
+            &codes::UNAVAILABLE
+        }
+        WriteError::Database(sqlx::Error::Database(inner)) => match inner.code().as_deref() {
+            Some(code) if code.starts_with("22") => &codes::VALIDATION_FAILED,
+            Some(code) if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => {
+                &codes::UNAVAILABLE
+            }
+            _ => &codes::INTERNAL,
+        },
+        _ => &codes::INTERNAL,
+    };
+    tracing::error!(error = %fault, "a batch could not be written");
+    Problem::new(code)
+}

@@ -1,0 +1,25 @@
+//! Monthly partitions of tables that only grow.
+
+use sqlx::AssertSqlSafe;
+
+use crate::Database;
+
+/// Makes the partitions of this month and the following ones, `months` in all, of a table in the service's own schema.
+pub async fn ensure_months(db: &Database, table: &str, months: u32) -> Result<(), sqlx::Error> {
+    let schema = db.schema();
+    for ahead in 0..months {
+        // Names and bounds are our own and the server's; nothing comes from outside.
+        let sql = format!(
+            "DO $$
+             DECLARE first date := date_trunc('month', now() AT TIME ZONE 'UTC')::date + make_interval(months => {ahead});
+             BEGIN
+                 EXECUTE format(
+                     'CREATE TABLE IF NOT EXISTS {schema}.{table}_%s PARTITION OF {schema}.{table}
+                          FOR VALUES FROM (%L) TO (%L)',
+                     to_char(first, 'YYYY_MM'), first::text || ' 00:00+00', (first + interval '1 month')::date::text || ' 00:00+00');
+             END $$"
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(db.primary()).await?;
+    }
+    Ok(())
+}

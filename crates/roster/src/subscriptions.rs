@@ -1,0 +1,68 @@
+//! Events of others -> the tables, through the inbox.
+
+use contracts::Event;
+use contracts::events::v1::{
+    CourseChanged, EnrollmentCreated, EnrollmentStatusChanged, UserRegistered, UserUpdated,
+};
+use event_bus::{Delivery, HandlerError, Subscription};
+use postgres::WriteTx;
+use typed_id::InvalidId;
+
+use crate::storage::{self, Course, Enrollment};
+
+/// The queues `<service>.courses`, `<service>.enrollments` and `<service>.users`.
+pub fn subscriptions(service: &str) -> [Subscription; 3] {
+    [
+        Subscription::new(service, "courses")
+            .on::<CourseChanged, _>(|tx, delivery| Box::pin(course_changed(tx, delivery))),
+        Subscription::new(service, "enrollments")
+            .on::<EnrollmentCreated, _>(|tx, delivery| Box::pin(enrollment_changed(tx, delivery)))
+            .on::<EnrollmentStatusChanged, _>(|tx, delivery| Box::pin(enrollment_changed(tx, delivery))),
+        Subscription::new(service, "users")
+            .on::<UserRegistered, _>(|tx, delivery| {
+                Box::pin(async move {
+                    let UserRegistered {
+                        user_id,
+                        version,
+                        full_name,
+                        ..
+                    } = delivery.event;
+                    keep_user(tx, &user_id, version, full_name).await
+                })
+            })
+            .on::<UserUpdated, _>(|tx, delivery| {
+                Box::pin(async move {
+                    let UserUpdated {
+                        user_id,
+                        version,
+                        full_name,
+                        ..
+                    } = delivery.event;
+                    keep_user(tx, &user_id, version, full_name).await
+                })
+            }),
+    ]
+}
+
+fn poison(fault: InvalidId) -> HandlerError {
+    HandlerError::Poison(fault.into())
+}
+
+async fn course_changed(tx: &mut WriteTx, delivery: Delivery<CourseChanged>) -> Result<(), HandlerError> {
+    let course = Course::try_from(delivery.event).map_err(poison)?;
+    Ok(storage::keep_course(&mut **tx, &course).await?)
+}
+
+async fn enrollment_changed<E>(tx: &mut WriteTx, delivery: Delivery<E>) -> Result<(), HandlerError>
+where
+    E: Event,
+    Enrollment: TryFrom<E, Error = InvalidId>,
+{
+    let enrollment = Enrollment::try_from(delivery.event).map_err(poison)?;
+    Ok(storage::keep_enrollment(&mut **tx, &enrollment).await?)
+}
+
+async fn keep_user(tx: &mut WriteTx, id: &str, version: i32, name: String) -> Result<(), HandlerError> {
+    let id = id.parse().map_err(poison)?;
+    Ok(storage::keep_users(&mut **tx, &[(id, version, name)]).await?)
+}

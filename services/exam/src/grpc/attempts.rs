@@ -1,0 +1,230 @@
+//! Between the contract's messages and attempts, results, statistics.
+
+use contracts::exam::v1 as proto;
+use contracts::timestamp;
+use problem::Problem;
+
+use super::convert::id;
+use super::questions_of::{accepted_messages, option_messages};
+use crate::domain::answer::Answer;
+use crate::domain::attempt::{ClosedBy, State};
+use crate::domain::draw;
+use crate::domain::score::Score;
+use crate::storage::answers::Stored;
+use crate::storage::attempts::Attempt;
+use crate::usecases::Page;
+use crate::usecases::accommodate::Listed;
+use crate::usecases::get_attempt::View;
+use crate::usecases::regrade::Regraded;
+use crate::usecases::results::{Outcome, Reviewed};
+use crate::usecases::statistics::{Analysis, ItemAnalysis};
+
+pub fn answer(req: &proto::SaveAnswerRequest) -> Result<Answer, Problem> {
+    let options: Result<Vec<_>, Problem> = req.option_ids.iter().map(|text| id("option_ids", text)).collect();
+    Ok(Answer {
+        option_ids: options?,
+        number: req.number,
+        text: req.text.clone(),
+    })
+}
+
+/// An attempt without questions and answers.
+pub fn attempt_outline(attempt: &Attempt, exam_title: &str) -> proto::Attempt {
+    proto::Attempt {
+        id: attempt.id.into(),
+        exam_id: attempt.exam_id.into(),
+        user_id: attempt.user_id.into(),
+        number: attempt.number,
+        state: attempt.state.to_string(),
+        started_at: Some(timestamp(attempt.started_at)),
+        deadline: attempt.deadline.map(timestamp),
+        submitted_at: attempt.submitted_at.map(timestamp),
+        exam_title: exam_title.to_owned(),
+        ..proto::Attempt::default()
+    }
+}
+
+/// An attempt as its student sees it: no key.
+pub fn attempt_message(view: &View) -> proto::Attempt {
+    let attempt = &view.attempt;
+    let questions = attempt
+        .question_ids
+        .iter()
+        .filter_map(|id| view.revision.question(*id));
+    let questions = questions.map(|question| proto::AttemptQuestion {
+        id: question.id.into(),
+        r#type: question.content.body.kind().to_owned(),
+        text: question.content.text.clone(),
+        options: draw::options(&view.revision, question, attempt.seed)
+            .into_iter()
+            .map(|option| proto::AttemptOption {
+                id: option.id.to_string(),
+                text: option.text.clone(),
+            })
+            .collect(),
+        points: question.content.points.points(),
+    });
+    proto::Attempt {
+        questions: questions.collect(),
+        answers: view.answers.iter().map(answer_message).collect(),
+        server_time: Some(timestamp(view.server_time)),
+        ..attempt_outline(attempt, &view.exam.title)
+    }
+}
+
+fn answer_message(stored: &Stored) -> proto::AttemptAnswer {
+    proto::AttemptAnswer {
+        question_id: stored.question_id.into(),
+        sequence: stored.sequence,
+        option_ids: stored.answer.option_ids.iter().map(ToString::to_string).collect(),
+        number: stored.answer.number,
+        text: stored.answer.text.clone(),
+        saved_at: Some(timestamp(stored.saved_at)),
+    }
+}
+
+fn review_message(reviewed: Reviewed) -> proto::QuestionResult {
+    let Reviewed {
+        question,
+        answer,
+        grade,
+    } = reviewed;
+    let answer = answer.map(|stored| stored.answer).unwrap_or_default();
+    let body = &question.content.body;
+    proto::QuestionResult {
+        question_id: question.id.into(),
+        r#type: body.kind().to_owned(),
+        score: grade.as_ref().and_then(|grade| grade.score).map(Score::points),
+        max_score: grade
+            .as_ref()
+            .map_or(question.content.points, |grade| grade.max_score)
+            .points(),
+        option_ids: answer.option_ids.iter().map(ToString::to_string).collect(),
+        number: answer.number,
+        answer_text: answer.text,
+        options: option_messages(body),
+        accepted: accepted_messages(body),
+        is_manual: grade.as_ref().is_some_and(|grade| grade.is_manual),
+        comment: grade.map(|grade| grade.comment).unwrap_or_default(),
+        text: question.content.text,
+        feedback: question.content.feedback,
+    }
+}
+
+impl From<Outcome> for proto::AttemptResult {
+    fn from(outcome: Outcome) -> Self {
+        let score = outcome.visible_score();
+        let attempt = &outcome.attempt;
+        Self {
+            attempt_id: attempt.id.into(),
+            exam_id: attempt.exam_id.into(),
+            exam_title: outcome.exam_title,
+            user_id: attempt.user_id.into(),
+            full_name: outcome.full_name.unwrap_or_default(),
+            number: attempt.number,
+            state: attempt.state.to_string(),
+            started_at: Some(timestamp(attempt.started_at)),
+            submitted_at: attempt.submitted_at.map(timestamp),
+            submitted_by: attempt.submitted_by.map_or("", ClosedBy::as_str).to_owned(),
+            score: score.map(Score::points),
+            max_score: outcome.is_open.then(|| attempt.max_score.points()),
+            passed: attempt
+                .passed
+                .filter(|_| score.is_some() && attempt.state != State::Open),
+            receipt: attempt.receipt.as_ref().map(hex::encode).unwrap_or_default(),
+            answered: attempt.answered,
+            questions: outcome.questions.into_iter().map(review_message).collect(),
+        }
+    }
+}
+
+pub fn result_list(page: Page<Outcome>) -> proto::ListResultsResponse {
+    proto::ListResultsResponse {
+        results: page.items.into_iter().map(Into::into).collect(),
+        next_page_token: page.next_page_token,
+    }
+}
+
+fn count(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Four decimals.
+fn rounded(value: f64) -> f64 {
+    (value * 10_000.0).round() / 10_000.0
+}
+
+pub fn statistics_message(exam_id: String, analysis: Analysis) -> proto::Statistics {
+    let overview = analysis.overview;
+    proto::Statistics {
+        exam_id,
+        attempts: count(overview.attempts),
+        mean_percent: rounded(overview.mean_percent.unwrap_or_default()),
+        median_percent: rounded(overview.median_percent.unwrap_or_default()),
+        pass_rate: rounded(overview.pass_rate.unwrap_or_default()),
+        questions: analysis.items.into_iter().map(item_message).collect(),
+    }
+}
+
+fn item_message(analysis: ItemAnalysis) -> proto::QuestionStatistics {
+    let ItemAnalysis {
+        question,
+        item,
+        chosen,
+    } = analysis;
+    let all = item.attempts.max(1) as f64;
+    let options = question.content.body.options().iter().map(|option| {
+        let chosen = chosen.get(&option.id).copied().unwrap_or_default();
+        proto::OptionStatistics {
+            option_id: option.id.to_string(),
+            text: option.text.clone(),
+            correct: option.credit > 0,
+            chosen: count(chosen),
+            share: rounded(chosen as f64 / all),
+        }
+    });
+    proto::QuestionStatistics {
+        options: options.collect(),
+        question_id: question.id.into(),
+        r#type: question.content.body.kind().to_owned(),
+        attempts: count(item.attempts),
+        facility: rounded(item.facility.unwrap_or_default()),
+        discrimination: item.discrimination.map(rounded),
+        text: question.content.text,
+    }
+}
+
+pub fn accommodation_list(exam_id: &str, all: Vec<Listed>) -> proto::ListAccommodationsResponse {
+    let accommodations = all.into_iter().map(|one| proto::Accommodation {
+        exam_id: exam_id.to_owned(),
+        user_id: one.user_id.into(),
+        full_name: one.full_name,
+        extra_seconds: one.accommodation.extra_seconds,
+        extra_percent: one.accommodation.extra_percent,
+    });
+    proto::ListAccommodationsResponse {
+        accommodations: accommodations.collect(),
+    }
+}
+
+pub fn regrade_message(done: Regraded, dry_run: bool) -> proto::RegradeResponse {
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let points = |score: Option<Score>| score.unwrap_or_default().points();
+    proto::RegradeResponse {
+        dry_run,
+        attempts: number(done.attempts),
+        changed: number(done.changed),
+        changes: done
+            .changes
+            .into_iter()
+            .map(|change| proto::RegradeChange {
+                attempt_id: change.attempt_id.into(),
+                user_id: change.user_id.into(),
+                old_score: points(change.old.0),
+                new_score: points(change.new.0),
+                old_passed: change.old.1.unwrap_or_default(),
+                new_passed: change.new.1.unwrap_or_default(),
+            })
+            .collect(),
+    }
+}

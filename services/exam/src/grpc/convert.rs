@@ -1,0 +1,148 @@
+//! Between the contract's messages and the use cases' types: ids, exams.
+
+use std::str::FromStr;
+
+use contracts::exam::v1 as proto;
+use contracts::timestamp;
+use problem::Problem;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::domain::revision::Draw;
+use crate::domain::score::Score;
+use crate::spreadsheet::Format;
+use crate::storage::exams::Exam;
+use crate::usecases::exams::Changes;
+use crate::usecases::{Page, Paging};
+
+/// The id in a field whose rule has already demanded a UUID.
+pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|_| Problem::invalid_field(field, "string.uuid", "has to be a UUID"))
+}
+
+pub fn paging(size: Option<i32>, token: Option<String>) -> Paging {
+    Paging {
+        size: postgres::page_size(size),
+        token,
+    }
+}
+
+pub fn points(field: &'static str, points: f64) -> Result<Score, Problem> {
+    Score::from_points(points)
+        .ok_or_else(|| Problem::invalid_field(field, "number.range", "has to be between 0 and 1000"))
+}
+
+pub fn format(text: Option<&str>) -> Format {
+    match text {
+        Some("csv_tr") => Format::CsvTurkish,
+        Some("xlsx") => Format::Xlsx,
+        _ => Format::Csv,
+    }
+}
+
+/// `None` leaves the field; an empty text clears it.
+fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Option<OffsetDateTime>>, Problem> {
+    match text {
+        None => Ok(None),
+        Some("") => Ok(Some(None)),
+        Some(text) => match OffsetDateTime::parse(text, &Rfc3339) {
+            Ok(at) => Ok(Some(Some(at))),
+            Err(_) => Err(Problem::invalid_field(
+                field,
+                "string.rfc3339",
+                "has to be a time such as 2026-11-21T09:00:00Z",
+            )),
+        },
+    }
+}
+
+fn draws(draws: &[proto::Draw]) -> Vec<Draw> {
+    draws
+        .iter()
+        .map(|draw| Draw {
+            tag: draw.tag.clone(),
+            count: draw.count,
+        })
+        .collect()
+}
+
+macro_rules! changes {
+    ($req:expr, $title:expr) => {
+        Ok(Changes {
+            title: $title,
+            description: $req.description.clone(),
+            time_limit_seconds: $req
+                .time_limit_seconds
+                .map(|seconds| (seconds > 0).then_some(seconds)),
+            opens_at: moment("opens_at", $req.opens_at.as_deref())?,
+            closes_at: moment("closes_at", $req.closes_at.as_deref())?,
+            hard_end: $req.hard_end,
+            max_attempts: $req.max_attempts,
+            attempt_scoring: $req.attempt_scoring.clone(),
+            cooldown_seconds: $req.cooldown_seconds,
+            shuffle_questions: $req.shuffle_questions,
+            shuffle_options: $req.shuffle_options,
+            negative_marking: $req.negative_marking,
+            wrongs_per_right: $req.wrongs_per_right,
+            pass_percent: $req.pass_percent,
+            review_policy: $req.review_policy.clone(),
+            draw: (!$req.draw.is_empty()).then(|| draws(&$req.draw)),
+        })
+    };
+}
+
+pub fn changes_of_create(req: &proto::CreateExamRequest) -> Result<Changes, Problem> {
+    changes!(req, Some(req.title.clone()))
+}
+
+pub fn changes_of_update(req: &proto::UpdateExamRequest) -> Result<Changes, Problem> {
+    changes!(req, req.title.clone())
+}
+
+pub fn exam_message(exam: Exam, is_staff: bool) -> proto::Exam {
+    let draw = if is_staff { exam.draw.0 } else { Vec::new() };
+    proto::Exam {
+        id: exam.id.to_string(),
+        course_id: exam.course_id.to_string(),
+        title: exam.title,
+        description: exam.description,
+        state: exam.state,
+        time_limit_seconds: exam.time_limit_seconds.unwrap_or_default(),
+        opens_at: exam.opens_at.map(timestamp),
+        closes_at: exam.closes_at.map(timestamp),
+        hard_end: exam.hard_end,
+        max_attempts: exam.max_attempts,
+        attempt_scoring: exam.attempt_scoring,
+        cooldown_seconds: exam.cooldown_seconds,
+        shuffle_questions: exam.shuffle_questions,
+        shuffle_options: exam.shuffle_options,
+        negative_marking: exam.negative_marking,
+        wrongs_per_right: exam.wrongs_per_right,
+        pass_percent: exam.pass_percent,
+        review_policy: exam.review_policy,
+        draw: draw
+            .into_iter()
+            .map(|draw| proto::Draw {
+                tag: draw.tag,
+                count: draw.count,
+            })
+            .collect(),
+        question_count: exam.question_count,
+        revision: exam.revision,
+        version: exam.version,
+        created_at: Some(timestamp(exam.created_at)),
+        updated_at: Some(timestamp(exam.updated_at)),
+    }
+}
+
+pub fn exam_list(page: Page<Exam>, is_staff: bool) -> proto::ListExamsResponse {
+    proto::ListExamsResponse {
+        exams: page
+            .items
+            .into_iter()
+            .map(|exam| exam_message(exam, is_staff))
+            .collect(),
+        next_page_token: page.next_page_token,
+    }
+}

@@ -1,0 +1,18 @@
+//! The exam service: attempts whose answers are never lost, and everything around them.
+
+mod app;
+mod config;
+mod demo;
+mod domain;
+mod grpc;
+mod jobs;
+mod snapshots;
+mod spreadsheet;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod usecases;
+
+fn main() -> std::process::ExitCode {
+    service_runtime::main::<app::Exams>()
+}

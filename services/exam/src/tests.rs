@@ -1,0 +1,9 @@
+//! The service on a real database, without its server.
+
+mod accommodations;
+mod answers;
+mod attempts;
+mod classroom;
+mod grading;
+mod model;
+mod questions;

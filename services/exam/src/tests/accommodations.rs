@@ -1,0 +1,127 @@
+use std::time::Duration;
+
+use super::classroom::{Classroom, code};
+use crate::domain::attempt::State;
+use crate::domain::deadline::Accommodation;
+use crate::usecases::accommodate::{list, put};
+use crate::usecases::close_due::close_due;
+use crate::usecases::exams::{Changes, update};
+
+fn timed() -> Changes {
+    Changes {
+        time_limit_seconds: Some(Some(600)),
+        ..Changes::default()
+    }
+}
+
+#[tokio::test]
+async fn more_time_moves_an_open_attempt_at_once_and_later_ones_too() {
+    let room = Classroom::open().await;
+    let (exam, ada) = (room.exam(1, timed()).await, room.student().await);
+    let attempt = room.start(&ada, exam).await.unwrap().attempt;
+    let more = Accommodation {
+        extra_seconds: 30,
+        extra_percent: 50,
+    };
+    let student = ada.user().unwrap().id;
+    put(&room.app, &room.teacher, exam, student, more).await.unwrap();
+    let moved = room.stored(attempt.id).await.deadline.unwrap() - attempt.deadline.unwrap();
+    assert_eq!(moved.whole_seconds(), 330);
+    assert_eq!(
+        code(&put(&room.app, &ada, exam, student, more).await),
+        "permission_denied"
+    );
+    let listed = list(&room.app, &room.teacher, exam).await.unwrap();
+    assert_eq!(listed[0].accommodation, more);
+}
+
+#[tokio::test]
+async fn more_time_wins_over_the_server_and_not_over_the_student() {
+    let room = Classroom::open().await;
+    let exam = room.exam(1, timed()).await;
+    let students = room.students(2).await;
+    let more = Accommodation {
+        extra_seconds: 3_600,
+        extra_percent: 0,
+    };
+    let late = room.start(&students[0], exam).await.unwrap().attempt;
+    room.choose(&students[0], &late, 0, 0, 1).await.unwrap();
+    room.age(late.id, Duration::from_secs(700)).await;
+    close_due(&room.app).await.unwrap();
+    assert_eq!(room.stored(late.id).await.state, State::Graded);
+    put(
+        &room.app,
+        &room.teacher,
+        exam,
+        students[0].user().unwrap().id,
+        more,
+    )
+    .await
+    .unwrap();
+    let reopened = room.stored(late.id).await;
+    assert_eq!((reopened.state, reopened.score), (State::Open, None));
+    assert_eq!(code(&room.choose(&students[0], &late, 0, 1, 2).await), "ok");
+    assert_eq!(
+        room.submit(&students[0], late.id).await.unwrap().score.unwrap().0,
+        0
+    );
+
+    let handed_in = room.start(&students[1], exam).await.unwrap().attempt;
+    room.submit(&students[1], handed_in.id).await.unwrap();
+    put(
+        &room.app,
+        &room.teacher,
+        exam,
+        students[1].user().unwrap().id,
+        more,
+    )
+    .await
+    .unwrap();
+    assert_eq!(room.stored(handed_in.id).await.state, State::Graded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_beats_the_hand_in_that_races_it() {
+    let room = Classroom::open().await;
+    let exam = room.exam(1, timed()).await;
+    let more = Accommodation {
+        extra_seconds: 3_600,
+        extra_percent: 0,
+    };
+    for student in room.students(40).await {
+        let attempt = room.start(&student, exam).await.unwrap().attempt;
+        room.age(attempt.id, Duration::from_secs(700)).await;
+        let extend = put(&room.app, &room.teacher, exam, student.user().unwrap().id, more);
+        let (extended, closed) = tokio::join!(extend, close_due(&room.app));
+        extended.unwrap();
+        closed.unwrap();
+        assert_eq!(room.stored(attempt.id).await.state, State::Open);
+        room.submit(&student, attempt.id).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_later_end_moves_all_open_attempts() {
+    let room = Classroom::open().await;
+    let end = room.app.clock.now() + time::Duration::minutes(5);
+    let hard = Changes {
+        closes_at: Some(Some(end)),
+        hard_end: Some(true),
+        ..timed()
+    };
+    let (exam, students) = (room.exam(1, hard).await, room.students(3).await);
+    let mut attempts = Vec::new();
+    for student in &students {
+        attempts.push(room.start(student, exam).await.unwrap().attempt.id);
+    }
+    assert_eq!(room.stored(attempts[0]).await.deadline, Some(end));
+    let later = end + time::Duration::minutes(1);
+    let changes = Changes {
+        closes_at: Some(Some(later)),
+        ..Changes::default()
+    };
+    update(&room.app, &room.teacher, exam, changes).await.unwrap();
+    for attempt in attempts {
+        assert_eq!(room.stored(attempt).await.deadline, Some(later));
+    }
+}

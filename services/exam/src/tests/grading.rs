@@ -1,0 +1,230 @@
+use typed_id::QuestionId;
+
+use super::classroom::{Classroom, code, single};
+use crate::domain::answer::Answer;
+use crate::domain::attempt::State;
+use crate::domain::question::{Body, Content};
+use crate::domain::score::{FULL, Score};
+use crate::spreadsheet::Format;
+use crate::usecases::exams::{Changes, create};
+use crate::usecases::export_results::export_results;
+use crate::usecases::grade_answer::grade_answer;
+use crate::usecases::publish_exam::publish_exam;
+use crate::usecases::regrade::regrade;
+use crate::usecases::results::{get_result, list_of_exam, outcome};
+use crate::usecases::save_answer::save_answer;
+use crate::usecases::statistics::statistics;
+use crate::usecases::{Paging, questions};
+
+#[tokio::test]
+async fn a_hand_in_may_be_repeated_and_its_receipt_covers_the_answers() {
+    let room = Classroom::open().await;
+    let (exam, ada) = (room.exam(2, Changes::default()).await, room.student().await);
+    let attempt = room.start(&ada, exam).await.unwrap().attempt;
+    room.choose(&ada, &attempt, 0, 0, 1).await.unwrap();
+    let first = room.submit(&ada, attempt.id).await.unwrap();
+    let again = room.submit(&ada, attempt.id).await.unwrap();
+    assert_eq!(
+        (first.receipt.as_ref().unwrap().len(), &first.receipt),
+        (32, &again.receipt)
+    );
+    assert_eq!((first.score, first.passed), (Some(Score(10_000)), Some(true)));
+    assert_eq!(room.count("SELECT count(*) FROM exam.outbox").await, 2);
+    let outcome = outcome(&room.app, again, false).await.unwrap();
+    assert_eq!(
+        (outcome.questions.len(), outcome.visible_score()),
+        (2, Some(Score(10_000)))
+    );
+}
+
+#[tokio::test]
+async fn keys_stay_closed_until_their_time() {
+    let room = Classroom::open().await;
+    let end = room.app.clock.now() + time::Duration::hours(1);
+    let ada = room.student().await;
+    for (policy, open) in [("never", false), ("after_close", false), ("after_submit", true)] {
+        let rules = Changes {
+            review_policy: Some(policy.into()),
+            closes_at: Some(Some(end)),
+            ..Changes::default()
+        };
+        let exam = room.exam(1, rules).await;
+        let attempt = room.start(&ada, exam).await.unwrap().attempt;
+        let before = get_result(&room.app, &ada, attempt.id).await.unwrap();
+        assert!(
+            !before.is_open && before.questions.is_empty(),
+            "{policy}: the attempt is open"
+        );
+        room.submit(&ada, attempt.id).await.unwrap();
+        let own = get_result(&room.app, &ada, attempt.id).await.unwrap();
+        assert_eq!((own.is_open, own.questions.is_empty()), (open, !open), "{policy}");
+        assert!(
+            get_result(&room.app, &room.teacher, attempt.id)
+                .await
+                .unwrap()
+                .is_open
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_essay_waits_for_a_person() {
+    let room = Classroom::open().await;
+    let ada = room.student().await;
+    let named = Changes {
+        title: Some("Essay".into()),
+        ..Changes::default()
+    };
+    let exam = create(&room.app, &room.teacher, room.course, named)
+        .await
+        .unwrap()
+        .id();
+    let essay = Content {
+        body: Body::Essay,
+        points: Score(5 * i64::from(FULL)),
+        ..single("essay")
+    };
+    let question = room.question(exam, essay).await;
+    publish_exam(&room.app, &room.teacher, exam).await.unwrap();
+    let attempt = room.start(&ada, exam).await.unwrap().attempt;
+    let text = Answer {
+        text: "Long ago ...".into(),
+        ..Answer::default()
+    };
+    save_answer(&room.app, &ada, attempt.id, question, 1, text)
+        .await
+        .unwrap();
+    let early = grade_answer(
+        &room.app,
+        &room.teacher,
+        attempt.id,
+        question,
+        Score(1),
+        String::new(),
+    )
+    .await;
+    assert_eq!(code(&early), "attempt_open");
+    let submitted = room.submit(&ada, attempt.id).await.unwrap();
+    assert_eq!((submitted.state, submitted.score), (State::Submitted, None));
+    let grade = |caller, points| {
+        grade_answer(
+            &room.app,
+            caller,
+            attempt.id,
+            question,
+            Score(points * i64::from(FULL)),
+            "well".into(),
+        )
+    };
+    assert_eq!(code(&grade(&room.teacher, 6).await), "validation_failed");
+    assert_eq!(code(&grade(&ada, 5).await), "not_found");
+    let graded = grade(&room.teacher, 4).await.unwrap();
+    assert_eq!(
+        (graded.state, graded.score, graded.passed),
+        (State::Graded, Some(Score(40_000)), Some(true))
+    );
+    assert_eq!(
+        room.count("SELECT count(*) FROM exam.audit WHERE action = 'graded'")
+            .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_regrade_takes_the_present_key_and_is_tried_first() {
+    let room = Classroom::open().await;
+    let (exam, students) = (room.exam(1, Changes::default()).await, room.students(3).await);
+    let mut question = QuestionId(typed_id::new_uuid(room.app.clock.now()));
+    for (place, student) in students.iter().enumerate() {
+        let attempt = room.start(student, exam).await.unwrap().attempt;
+        question = attempt.question_ids[0];
+        room.choose(student, &attempt, 0, place, 1).await.unwrap();
+        room.submit(student, attempt.id).await.unwrap();
+    }
+    // The second option was right, not the first.
+    let edit = |content: Content| {
+        let Body::Single { mut options } = content.body.clone() else {
+            unreachable!()
+        };
+        options[0].credit = 0;
+        options[1].credit = FULL;
+        Ok(Content {
+            body: Body::Single { options },
+            ..content
+        })
+    };
+    questions::update(&room.app, &room.teacher, question, None, edit)
+        .await
+        .unwrap();
+    let scores = "SELECT sum(score * number)::bigint FROM exam.attempts";
+    let before = room.count(scores).await;
+    let tried = regrade(&room.app, &room.teacher, exam, true).await.unwrap();
+    assert_eq!(
+        (tried.attempts, tried.changed, room.count(scores).await),
+        (3, 2, before)
+    );
+    let done = regrade(&room.app, &room.teacher, exam, false).await.unwrap();
+    assert_eq!(done.changed, 2);
+    let (old, new): (Vec<_>, Vec<_>) = done
+        .changes
+        .iter()
+        .map(|change| (change.old.0, change.new.0))
+        .unzip();
+    assert_eq!(old, [Some(Score(10_000)), Some(Score(0))]);
+    assert_eq!(new, [Some(Score(0)), Some(Score(10_000))]);
+    assert_eq!(
+        regrade(&room.app, &room.teacher, exam, false)
+            .await
+            .unwrap()
+            .changed,
+        0
+    );
+    assert_eq!(
+        room.count("SELECT count(*) FROM exam.audit WHERE action = 'regraded'")
+            .await,
+        2
+    );
+    assert_eq!(
+        code(&regrade(&room.app, &students[0], exam, true).await),
+        "permission_denied"
+    );
+}
+
+#[tokio::test]
+async fn items_are_analysed_and_results_exported() {
+    let room = Classroom::open().await;
+    let (exam, students) = (room.exam(2, Changes::default()).await, room.students(4).await);
+    for (place, student) in students.iter().enumerate() {
+        let attempt = room.start(student, exam).await.unwrap().attempt;
+        // Half of them know everything, the others nothing.
+        for question in 0..2 {
+            room.choose(student, &attempt, question, usize::from(place >= 2) * 3, 1)
+                .await
+                .unwrap();
+        }
+        room.submit(student, attempt.id).await.unwrap();
+    }
+    let analysis = statistics(&room.app, &room.teacher, exam).await.unwrap();
+    assert_eq!(analysis.overview.attempts, 4);
+    assert!((analysis.overview.mean_percent.unwrap() - 50.0).abs() < 1e-9);
+    for item in &analysis.items {
+        assert!((item.item.facility.unwrap() - 0.5).abs() < 1e-9);
+        assert!((item.item.discrimination.unwrap() - 1.0).abs() < 1e-9);
+        let mut chosen: Vec<i64> = item.chosen.values().copied().collect();
+        chosen.sort_unstable();
+        assert_eq!(chosen, [2, 2]);
+    }
+    let paging = Paging { size: 3, token: None };
+    let page = list_of_exam(&room.app, &room.teacher, exam, paging)
+        .await
+        .unwrap();
+    assert_eq!((page.items.len(), page.next_page_token.is_empty()), (3, false));
+    let csv = export_results(&room.app, &room.teacher, exam, Format::Csv)
+        .await
+        .unwrap();
+    assert_eq!(String::from_utf8(csv.content).unwrap().lines().count(), 5);
+    assert_eq!(
+        code(&export_results(&room.app, &students[0], exam, Format::Csv).await),
+        "permission_denied"
+    );
+}

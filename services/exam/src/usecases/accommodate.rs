@@ -1,0 +1,139 @@
+use std::collections::HashSet;
+
+use access_token::Caller;
+use postgres::{WriteTx, problem_of};
+use problem::Problem;
+use serde_json::json;
+use time::OffsetDateTime;
+use typed_id::{ExamId, UserId};
+
+use super::{ChangeError, uuids};
+use crate::app::Exams;
+use crate::domain::attempt::State;
+use crate::domain::deadline::{Accommodation, deadline};
+use crate::storage::accommodations;
+use crate::storage::attempts::{self, Attempt};
+use crate::storage::audit::{self, Entry};
+use crate::storage::exams::{self, Exam};
+use crate::storage::grades;
+
+/// More time as it is listed.
+pub struct Listed {
+    pub user_id: UserId,
+    pub full_name: String,
+    pub accommodation: Accommodation,
+}
+
+/// Gives a student more time, at once.
+pub async fn put(
+    app: &Exams,
+    caller: &Caller,
+    id: ExamId,
+    student: UserId,
+    accommodation: Accommodation,
+) -> Result<(), Problem> {
+    let exam = app.snapshots.exam(id).await?;
+    app.roster.staff_course(caller, exam.course_id()).await?;
+    let actor = caller.user()?.id;
+    let given = app.db.write(move |mut tx| async move {
+        // The exam's row serialises all changes of its deadlines.
+        let exam = exams::lock(&mut tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+        accommodations::store(&mut tx, id, student, accommodation).await?;
+        let now = attempts::now(&mut *tx).await?;
+        let entry = Entry {
+            exam_id: id,
+            attempt_id: None,
+            actor_id: actor,
+            action: "accommodated",
+            detail: json!({"user_id": student.0, "extra_seconds": accommodation.extra_seconds, "extra_percent": accommodation.extra_percent}),
+        };
+        audit::append(&mut tx, &[entry], now).await?;
+        move_deadlines(&mut tx, &exam, Some(student), actor, now).await?;
+        Ok::<_, ChangeError>(tx.commit(()).await?)
+    });
+    Ok(given.await?)
+}
+
+pub async fn list(app: &Exams, caller: &Caller, id: ExamId) -> Result<Vec<Listed>, Problem> {
+    let exam = app.snapshots.exam(id).await?;
+    app.roster.staff_course(caller, exam.course_id()).await?;
+    let all = accommodations::of_exam(app.db.primary(), id)
+        .await
+        .map_err(problem_of)?;
+    let ids: Vec<_> = all.keys().map(|user| user.0).collect();
+    let mut names = accommodations::names(app.db.primary(), &ids)
+        .await
+        .map_err(problem_of)?;
+    let mut listed: Vec<Listed> = all
+        .into_iter()
+        .map(|(user_id, accommodation)| Listed {
+            user_id,
+            full_name: names.remove(&user_id).unwrap_or_default(),
+            accommodation,
+        })
+        .collect();
+    listed.sort_by_key(|one| one.user_id);
+    Ok(listed)
+}
+
+/// Computes the deadlines of an exam's attempts anew, of one student or of all. An attempt that the server closed is open again when
+/// its new deadline is still to come: more time wins over a hand-in that races it.
+pub async fn move_deadlines(
+    tx: &mut WriteTx,
+    exam: &Exam,
+    student: Option<UserId>,
+    actor: UserId,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let all = attempts::lock_extensible(tx, exam.id(), student).await?;
+    let given = accommodations::of_exam(&mut **tx, exam.id()).await?;
+    let mut busy: HashSet<UserId> = all
+        .iter()
+        .filter(|attempt| attempt.state == State::Open)
+        .map(|attempt| attempt.user_id)
+        .collect();
+    let (mut changed, mut reopened) = (Vec::new(), Vec::new());
+    for attempt in all.into_iter().rev() {
+        let accommodation = given.get(&attempt.user_id).copied().unwrap_or_default();
+        let ends_at = deadline(attempt.started_at, &exam.timing(), accommodation);
+        if ends_at == attempt.deadline {
+            continue;
+        }
+        if attempt.state == State::Open {
+            changed.push(Attempt {
+                deadline: ends_at,
+                ..attempt
+            });
+        } else if attempt.state.may_reopen(attempt.submitted_by)
+            && ends_at.is_none_or(|at| at > now)
+            && busy.insert(attempt.user_id)
+        {
+            reopened.push(Attempt {
+                state: State::Open,
+                deadline: ends_at,
+                submitted_at: None,
+                submitted_by: None,
+                score: None,
+                passed: None,
+                receipt: None,
+                ..attempt
+            });
+        }
+    }
+    grades::delete(tx, &uuids(&reopened, |attempt| attempt.id.0)).await?;
+    let entries: Vec<Entry> = changed
+        .iter()
+        .map(|attempt| (attempt, "deadline_moved"))
+        .chain(reopened.iter().map(|attempt| (attempt, "reopened")))
+        .map(|(attempt, action)| Entry {
+            exam_id: exam.id(),
+            attempt_id: Some(attempt.id),
+            actor_id: actor,
+            action,
+            detail: json!({"deadline": attempt.deadline.map(OffsetDateTime::unix_timestamp)}),
+        })
+        .collect();
+    changed.extend(reopened);
+    attempts::store(tx, &changed).await?;
+    audit::append(tx, &entries, now).await
+}

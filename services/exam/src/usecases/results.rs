@@ -1,0 +1,179 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use access_token::Caller;
+use postgres::problem_of;
+use problem::{Problem, codes};
+use time::OffsetDateTime;
+use typed_id::{AttemptId, ExamId, UserId};
+
+use super::get_attempt::{check_reader, view};
+use super::{Page, Paging, page};
+use crate::app::Exams;
+use crate::domain::attempt::State;
+use crate::domain::policy::may_review;
+use crate::domain::question::Question;
+use crate::storage::accommodations::names;
+use crate::storage::answers::Stored;
+use crate::storage::attempts::{self, Attempt, Listed};
+use crate::storage::grades::{self, Grade};
+use crate::storage::questions;
+
+/// A question of a result.
+pub struct Reviewed {
+    pub question: Question,
+    pub answer: Option<Stored>,
+    pub grade: Option<Grade>,
+}
+
+/// An attempt's outcome, as far as whoever asks may know it.
+pub struct Outcome {
+    pub attempt: Attempt,
+    pub exam_title: String,
+    pub full_name: Option<String>,
+    /// Whether score and keys may be seen.
+    pub is_open: bool,
+    pub questions: Vec<Reviewed>,
+}
+
+/// The result of one attempt.
+pub async fn get_result(app: &Exams, caller: &Caller, id: AttemptId) -> Result<Outcome, Problem> {
+    let found = attempts::by_id(app.db.primary(), id).await.map_err(problem_of)?;
+    let attempt = found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    let is_staff = check_reader(app, caller, &attempt).await?;
+    outcome(app, attempt, is_staff).await
+}
+
+/// The outcome for staff, or for the student as the review policy of the exam allows.
+pub async fn outcome(app: &Exams, attempt: Attempt, is_staff: bool) -> Result<Outcome, Problem> {
+    let seen = view(app, attempt).await?;
+    let allowed = may_review(&seen.exam.review_policy, seen.exam.closes_at, seen.server_time);
+    let is_open = seen.attempt.state.is_over() && (is_staff || allowed);
+    let mut reviewed = Vec::new();
+    if is_open {
+        let mut grades: HashMap<_, Grade> = grades::of_attempts(app.db.primary(), &[seen.attempt.id.0])
+            .await
+            .map_err(problem_of)?
+            .into_iter()
+            .map(|grade| (grade.question_id, grade))
+            .collect();
+        let mut answers: HashMap<_, Stored> = seen.answers.into_iter().map(|a| (a.question_id, a)).collect();
+        let graded_by: Arc<_> = Arc::clone(&seen.revision);
+        let newer = newer_keys(app, &seen.attempt, &grades).await?;
+        for id in &seen.attempt.question_ids {
+            let Some(question) = newer.get(id).or_else(|| graded_by.question(*id)) else {
+                continue;
+            };
+            reviewed.push(Reviewed {
+                question: question.clone(),
+                answer: answers.remove(id),
+                grade: grades.remove(id),
+            });
+        }
+    }
+    let full_name = if is_staff {
+        let known = names(app.db.primary(), &[seen.attempt.user_id.0])
+            .await
+            .map_err(problem_of)?;
+        known.into_values().next()
+    } else {
+        None
+    };
+    Ok(Outcome {
+        exam_title: seen.exam.title.clone(),
+        attempt: seen.attempt,
+        full_name,
+        is_open,
+        questions: reviewed,
+    })
+}
+
+/// Keys that a regrade brought: those are the ones to show.
+async fn newer_keys(
+    app: &Exams,
+    attempt: &Attempt,
+    grades: &HashMap<typed_id::QuestionId, Grade>,
+) -> Result<HashMap<typed_id::QuestionId, Question>, Problem> {
+    let revision = app.snapshots.revision(attempt.exam_id, attempt.revision).await?;
+    let changed: Vec<_> = grades
+        .values()
+        .filter(|grade| {
+            revision
+                .question(grade.question_id)
+                .is_none_or(|question| question.version != grade.question_version)
+        })
+        .map(|grade| grade.question_id.0)
+        .collect();
+    if changed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let present = questions::present(app.db.primary(), &changed)
+        .await
+        .map_err(problem_of)?;
+    Ok(present
+        .into_iter()
+        .map(|question| (question.id, question))
+        .collect())
+}
+
+fn listed(listed: Listed, is_staff: bool, now: OffsetDateTime) -> Outcome {
+    let allowed = may_review(&listed.review_policy, listed.closes_at, now);
+    Outcome {
+        is_open: listed.attempt.state.is_over() && (is_staff || allowed),
+        attempt: listed.attempt,
+        exam_title: listed.exam_title,
+        full_name: listed.full_name,
+        questions: Vec::new(),
+    }
+}
+
+/// The caller's attempts that are over, newest first. One query, and the database's time.
+pub async fn list_mine(app: &Exams, caller: &Caller, paging: Paging) -> Result<Page<Outcome>, Problem> {
+    let user = caller.user()?.id;
+    let scope = format!("results:mine:{user}");
+    let before: Option<AttemptId> = app.pages.open(&scope, paging.token.as_deref())?;
+    let rows = attempts::page_of_user(app.db.primary(), user, before, paging.size + 1)
+        .await
+        .map_err(problem_of)?;
+    let now = attempts::now(app.db.primary()).await.map_err(problem_of)?;
+    let outcomes = rows.into_iter().map(|row| listed(row, false, now)).collect();
+    Ok(page(app, &scope, outcomes, paging.size, |outcome: &Outcome| {
+        outcome.attempt.id
+    }))
+}
+
+/// All attempts at an exam, newest first, for its staff.
+pub async fn list_of_exam(
+    app: &Exams,
+    caller: &Caller,
+    id: ExamId,
+    paging: Paging,
+) -> Result<Page<Outcome>, Problem> {
+    let exam = super::exams::for_staff(app, caller, id).await?;
+    let scope = format!("results:exam:{}", exam.id);
+    let before: Option<AttemptId> = app.pages.open(&scope, paging.token.as_deref())?;
+    let fetch = || attempts::page_of_exam(app.db.primary(), id, before, paging.size + 1);
+    let mut rows = fetch().await.map_err(problem_of)?;
+    let nameless: Vec<UserId> = rows
+        .iter()
+        .filter(|row| row.full_name.is_none())
+        .map(|row| row.attempt.user_id)
+        .collect();
+    if !nameless.is_empty() && app.roster.learn_names(&nameless).await {
+        rows = fetch().await.map_err(problem_of)?;
+    }
+    let now = attempts::now(app.db.primary()).await.map_err(problem_of)?;
+    let outcomes = rows.into_iter().map(|row| listed(row, true, now)).collect();
+    Ok(page(app, &scope, outcomes, paging.size, |outcome: &Outcome| {
+        outcome.attempt.id
+    }))
+}
+
+impl Outcome {
+    /// The score, once somebody may know it and there is one.
+    pub fn visible_score(&self) -> Option<crate::domain::score::Score> {
+        self.attempt
+            .score
+            .filter(|_| self.is_open && self.attempt.state != State::Submitted)
+    }
+}

@@ -1,0 +1,62 @@
+use std::collections::HashMap;
+
+use access_token::Caller;
+use postgres::problem_of;
+use problem::Problem;
+use typed_id::ExamId;
+use uuid::Uuid;
+
+use super::exams::for_staff;
+use crate::app::Exams;
+use crate::domain::question::Question;
+use crate::storage::questions;
+use crate::storage::statistics::{self, Chosen, Item, Overview};
+
+/// One question and how it did.
+pub struct ItemAnalysis {
+    pub question: Question,
+    pub item: Item,
+    /// How often each option was chosen.
+    pub chosen: HashMap<Uuid, i64>,
+}
+
+pub struct Analysis {
+    pub overview: Overview,
+    pub items: Vec<ItemAnalysis>,
+}
+
+/// Item analysis over the graded attempts of an exam. Four queries, however many attempts there are.
+pub async fn statistics(app: &Exams, caller: &Caller, id: ExamId) -> Result<Analysis, Problem> {
+    for_staff(app, caller, id).await?;
+    let db = app.db.primary();
+    let overview = statistics::overview(db, id).await.map_err(problem_of)?;
+    let items = statistics::items(db, id).await.map_err(problem_of)?;
+    let mut chosen: HashMap<Uuid, HashMap<Uuid, i64>> = HashMap::new();
+    for Chosen {
+        question_id,
+        option_id,
+        count,
+    } in statistics::chosen(db, id).await.map_err(problem_of)?
+    {
+        chosen.entry(question_id).or_default().insert(option_id, count);
+    }
+    let ids: Vec<Uuid> = items.iter().map(|item| item.question_id).collect();
+    let mut known: HashMap<Uuid, Question> = questions::present(db, &ids)
+        .await
+        .map_err(problem_of)?
+        .into_iter()
+        .map(|question| (question.id.0, question))
+        .collect();
+    let mut items: Vec<ItemAnalysis> = items
+        .into_iter()
+        .filter_map(|item| {
+            Some(ItemAnalysis {
+                question: known.remove(&item.question_id)?,
+                chosen: chosen.remove(&item.question_id).unwrap_or_default(),
+                item,
+            })
+        })
+        .collect();
+    items.sort_by_key(|item| item.question.id);
+    Ok(Analysis { overview, items })
+}

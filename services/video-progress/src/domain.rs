@@ -1,0 +1,4 @@
+//! Pure rules.
+
+pub mod course_percent;
+pub mod watched;

@@ -1,0 +1,17 @@
+//! The video-progress service: who may watch what, and who watched how much of it.
+
+mod app;
+mod config;
+mod consumers;
+mod domain;
+mod grpc;
+mod jobs;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod usecases;
+mod videos;
+
+fn main() -> std::process::ExitCode {
+    service_runtime::main::<app::VideoProgress>()
+}

@@ -1,0 +1,5 @@
+//! The only SQL of this service, beside the roster's.
+
+pub mod access_log;
+pub mod progress;
+pub mod videos;

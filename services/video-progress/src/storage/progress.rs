@@ -1,0 +1,276 @@
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+use typed_id::{CourseId, UserId, VideoId};
+use uuid::Uuid;
+
+use crate::domain::watched::{Segments, Watched};
+
+/// A student's progress in a video, as stored.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    pub user_id: UserId,
+    pub video_id: VideoId,
+    pub course_id: CourseId,
+    pub watched: Watched,
+    pub updated_at: OffsetDateTime,
+}
+
+struct Row {
+    user_id: Uuid,
+    video_id: Uuid,
+    course_id: Uuid,
+    segments: Vec<i32>,
+    position_seconds: i32,
+    reported_seconds: i32,
+    started_at: OffsetDateTime,
+    completed_at: Option<OffsetDateTime>,
+    updated_at: OffsetDateTime,
+}
+
+impl From<Row> for Progress {
+    fn from(row: Row) -> Self {
+        Self {
+            user_id: UserId(row.user_id),
+            video_id: VideoId(row.video_id),
+            course_id: CourseId(row.course_id),
+            watched: Watched {
+                segments: Segments::from_bounds(&row.segments),
+                position: row.position_seconds,
+                reported_length: row.reported_seconds,
+                started_at: row.started_at,
+                completed_at: row.completed_at,
+            },
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+pub async fn of_video(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    video: VideoId,
+) -> Result<Option<Progress>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT user_id, video_id, course_id, segments, position_seconds, reported_seconds, started_at, completed_at, updated_at
+         FROM video_progress.progress WHERE user_id = $1 AND video_id = $2",
+        user.0,
+        video.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Progress::from))
+}
+
+/// Locks the rows of many, in one order for everybody, so that no two batches wait for each other.
+pub async fn lock(
+    db: &mut PgConnection,
+    users: &[Uuid],
+    videos: &[Uuid],
+) -> Result<Vec<Progress>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT user_id, video_id, course_id, segments, position_seconds, reported_seconds, started_at, completed_at, updated_at
+         FROM video_progress.progress
+         WHERE (user_id, video_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
+         ORDER BY user_id, video_id FOR UPDATE",
+        users,
+        videos,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Progress::from).collect())
+}
+
+/// Opens the progress of those who have none yet.
+pub async fn open(
+    db: &mut PgConnection,
+    users: &[Uuid],
+    videos: &[Uuid],
+    courses: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO video_progress.progress (user_id, video_id, course_id, started_at, updated_at)
+         SELECT DISTINCT ON (user_id, video_id) user_id, video_id, course_id, $4::timestamptz, $4::timestamptz
+         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS t (user_id, video_id, course_id)
+         ORDER BY user_id, video_id
+         ON CONFLICT (user_id, video_id) DO NOTHING",
+        users,
+        videos,
+        courses,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes locked rows.
+pub async fn store(db: &mut PgConnection, all: &[Progress]) -> Result<(), sqlx::Error> {
+    let users: Vec<Uuid> = all.iter().map(|p| p.user_id.0).collect();
+    let videos: Vec<Uuid> = all.iter().map(|p| p.video_id.0).collect();
+    // PostgreSQL has no arrays of arrays of different length; a text each is cast back.
+    let segments: Vec<String> = all
+        .iter()
+        .map(|p| array_text(&p.watched.segments.bounds()))
+        .collect();
+    let positions: Vec<i32> = all.iter().map(|p| p.watched.position).collect();
+    let lengths: Vec<i32> = all.iter().map(|p| p.watched.reported_length).collect();
+    let completed: Vec<Option<OffsetDateTime>> = all.iter().map(|p| p.watched.completed_at).collect();
+    let updated: Vec<OffsetDateTime> = all.iter().map(|p| p.updated_at).collect();
+    sqlx::query!(
+        "UPDATE video_progress.progress p
+         SET segments = t.segments::int[], position_seconds = t.position, reported_seconds = t.length,
+             completed_at = t.completed_at, updated_at = t.updated_at
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::int[], $6::timestamptz[], $7::timestamptz[])
+              AS t (user_id, video_id, segments, position, length, completed_at, updated_at)
+         WHERE p.user_id = t.user_id AND p.video_id = t.video_id",
+        &users,
+        &videos,
+        &segments,
+        &positions,
+        &lengths,
+        &completed as &[Option<OffsetDateTime>],
+        &updated,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+fn array_text(values: &[i32]) -> String {
+    let texts: Vec<String> = values.iter().map(i32::to_string).collect();
+    format!("{{{}}}", texts.join(","))
+}
+
+/// Which of these students have completed every video that their course has now.
+pub async fn with_all_videos(
+    db: &mut PgConnection,
+    users: &[Uuid],
+    courses: &[Uuid],
+) -> Result<Vec<(UserId, CourseId, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT t.user_id AS "user_id!", t.course_id AS "course_id!", coalesce(c.title, '') AS "title!"
+           FROM unnest($1::uuid[], $2::uuid[]) AS t (user_id, course_id)
+           LEFT JOIN video_progress.courses c ON c.id = t.course_id
+           WHERE NOT EXISTS (
+               SELECT FROM video_progress.videos v
+               LEFT JOIN video_progress.progress p ON p.user_id = t.user_id AND p.video_id = v.id
+               WHERE v.course_id = t.course_id AND NOT v.is_deleted AND p.completed_at IS NULL)"#,
+        users,
+        courses,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (UserId(row.user_id), CourseId(row.course_id), row.title))
+        .collect())
+}
+
+/// A video of a course and what one student has watched of it.
+#[derive(Debug, Clone)]
+pub struct CourseVideo {
+    pub course_id: Uuid,
+    pub video_id: Uuid,
+    pub duration_seconds: i32,
+    pub segments: Option<Vec<i32>>,
+    pub position_seconds: Option<i32>,
+    pub reported_seconds: Option<i32>,
+    pub completed_at: Option<OffsetDateTime>,
+    pub updated_at: Option<OffsetDateTime>,
+}
+
+/// The present videos of courses, with what a student has watched of each.
+pub async fn of_courses(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    courses: &[Uuid],
+) -> Result<Vec<CourseVideo>, sqlx::Error> {
+    sqlx::query_as!(
+        CourseVideo,
+        r#"SELECT v.course_id AS "course_id!", v.id AS "video_id!", v.duration_seconds AS "duration_seconds!",
+                  p.segments AS "segments?", p.position_seconds AS "position_seconds?",
+                  p.reported_seconds AS "reported_seconds?", p.completed_at AS "completed_at?", p.updated_at AS "updated_at?"
+           FROM video_progress.videos v
+           LEFT JOIN video_progress.progress p ON p.video_id = v.id AND p.user_id = $1
+           WHERE v.course_id = ANY ($2) AND NOT v.is_deleted
+           ORDER BY v.course_id, v.order_index, v.id"#,
+        user.0,
+        courses,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Courses that a student learns in, after `after`, with their titles.
+pub async fn courses_of_user(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT e.course_id AS "course_id!", coalesce(c.title, '') AS "title!"
+           FROM video_progress.enrollments e LEFT JOIN video_progress.courses c ON c.id = e.course_id
+           WHERE e.user_id = $1 AND e.status IN ('active', 'completed') AND ($2::uuid IS NULL OR e.course_id > $2)
+           ORDER BY e.course_id LIMIT $3"#,
+        user.0,
+        after,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.course_id, row.title)).collect())
+}
+
+/// Students of a course, after `after`; the name is empty while it is not known.
+pub async fn students_of_course(
+    db: impl PgExecutor<'_>,
+    course: CourseId,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT e.user_id AS "user_id!", coalesce(u.full_name, '') AS "full_name!"
+           FROM video_progress.enrollments e LEFT JOIN video_progress.users u ON u.id = e.user_id
+           WHERE e.course_id = $1 AND e.status IN ('active', 'completed') AND ($2::uuid IS NULL OR e.user_id > $2)
+           ORDER BY e.user_id LIMIT $3"#,
+        course.0,
+        after,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.user_id, row.full_name)).collect())
+}
+
+/// Progress of many students in a course's present videos.
+pub struct StudentVideo {
+    pub user_id: Uuid,
+    pub video_id: Uuid,
+    pub segments: Vec<i32>,
+    pub reported_seconds: i32,
+    pub completed_at: Option<OffsetDateTime>,
+    pub updated_at: OffsetDateTime,
+}
+
+pub async fn of_students(
+    db: impl PgExecutor<'_>,
+    course: CourseId,
+    users: &[Uuid],
+) -> Result<Vec<StudentVideo>, sqlx::Error> {
+    sqlx::query_as!(
+        StudentVideo,
+        r#"SELECT p.user_id AS "user_id!", p.video_id AS "video_id!", p.segments AS "segments!",
+                  p.reported_seconds AS "reported_seconds!", p.completed_at AS "completed_at?", p.updated_at AS "updated_at!"
+           FROM video_progress.progress p
+           JOIN video_progress.videos v ON v.id = p.video_id AND NOT v.is_deleted
+           WHERE p.user_id = ANY ($2) AND v.course_id = $1"#,
+        course.0,
+        users,
+    )
+    .fetch_all(db)
+    .await
+}

@@ -1,0 +1,115 @@
+use contracts::catalog::v1::VideoState;
+use contracts::events::v1::VideoChanged;
+use sqlx::PgExecutor;
+use typed_id::{CourseId, InvalidId, VideoId};
+use uuid::Uuid;
+
+/// What this service keeps of a video.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Video {
+    pub id: VideoId,
+    pub version: i32,
+    pub course_id: CourseId,
+    pub youtube_id: String,
+    pub title: String,
+    pub duration_seconds: i32,
+    pub order_index: i32,
+    pub is_deleted: bool,
+}
+
+struct Row {
+    id: Uuid,
+    version: i32,
+    course_id: Uuid,
+    youtube_id: String,
+    title: String,
+    duration_seconds: i32,
+    order_index: i32,
+    is_deleted: bool,
+}
+
+impl From<Row> for Video {
+    fn from(row: Row) -> Self {
+        Self {
+            id: VideoId(row.id),
+            version: row.version,
+            course_id: CourseId(row.course_id),
+            youtube_id: row.youtube_id,
+            title: row.title,
+            duration_seconds: row.duration_seconds,
+            order_index: row.order_index,
+            is_deleted: row.is_deleted,
+        }
+    }
+}
+
+pub async fn by_id(db: impl PgExecutor<'_>, id: VideoId) -> Result<Option<Video>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, version, course_id, youtube_id, title, duration_seconds, order_index, is_deleted
+         FROM video_progress.videos WHERE id = $1",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Video::from))
+}
+
+/// Writes the projection unless it knows a newer version.
+pub async fn keep(db: impl PgExecutor<'_>, video: &Video) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO video_progress.videos AS v
+             (id, version, course_id, youtube_id, title, duration_seconds, order_index, is_deleted)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (id) DO UPDATE SET
+             version = excluded.version, course_id = excluded.course_id, youtube_id = excluded.youtube_id,
+             title = excluded.title, duration_seconds = excluded.duration_seconds,
+             order_index = excluded.order_index, is_deleted = excluded.is_deleted
+         WHERE v.version < excluded.version",
+        video.id.0,
+        video.version,
+        video.course_id.0,
+        video.youtube_id,
+        video.title,
+        video.duration_seconds,
+        video.order_index,
+        video.is_deleted,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+impl TryFrom<VideoChanged> for Video {
+    type Error = InvalidId;
+
+    fn try_from(event: VideoChanged) -> Result<Self, InvalidId> {
+        Ok(Self {
+            id: event.video_id.parse()?,
+            version: event.version,
+            course_id: event.course_id.parse()?,
+            youtube_id: event.youtube_id,
+            title: event.title,
+            duration_seconds: event.duration_seconds,
+            order_index: event.order_index,
+            is_deleted: event.is_deleted,
+        })
+    }
+}
+
+impl TryFrom<VideoState> for Video {
+    type Error = InvalidId;
+
+    fn try_from(state: VideoState) -> Result<Self, InvalidId> {
+        Ok(Self {
+            id: state.video_id.parse()?,
+            version: state.version,
+            course_id: state.course_id.parse()?,
+            youtube_id: state.youtube_id,
+            title: state.title,
+            duration_seconds: state.duration_seconds,
+            order_index: state.order_index,
+            is_deleted: false,
+        })
+    }
+}

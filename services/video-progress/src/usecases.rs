@@ -1,0 +1,5 @@
+//! One verb a file.
+
+pub mod course_progress;
+pub mod get_embed;
+pub mod report_progress;

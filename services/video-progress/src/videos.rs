@@ -1,0 +1,66 @@
+//! The videos as this service knows them; asks the catalogue once for one that it does not know.
+
+use std::time::Duration;
+
+use contracts::catalog::v1::{GetVideoStateRequest, rpc::GetVideoState};
+use moka::future::Cache;
+use postgres::{Database, problem_of};
+use problem::{Problem, codes};
+use rpc_client::RpcClient;
+use typed_id::VideoId;
+
+use crate::storage::videos::{self, Video};
+
+/// What an event of another instance changed is seen after this.
+const FRESH: Duration = Duration::from_secs(2);
+const KEPT: u64 = 20_000;
+
+#[derive(Clone)]
+pub struct Videos {
+    db: Database,
+    catalog: RpcClient,
+    near: Cache<VideoId, Video>,
+}
+
+impl Videos {
+    pub fn new(db: Database, catalog: RpcClient) -> Self {
+        let near = Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build();
+        Self { db, catalog, near }
+    }
+
+    /// A video that is there.
+    pub async fn get(&self, id: VideoId) -> Result<Video, Problem> {
+        if let Some(known) = self.near.get(&id).await {
+            return Ok(known);
+        }
+        let known = videos::by_id(self.db.primary(), id).await.map_err(problem_of)?;
+        let video = match known {
+            Some(video) => Some(video).filter(|video| !video.is_deleted),
+            None => self.ask(id).await?,
+        };
+        let video = video.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+        self.near.insert(id, video.clone()).await;
+        Ok(video)
+    }
+
+    pub async fn forget(&self, id: VideoId) {
+        self.near.invalidate(&id).await;
+    }
+
+    async fn ask(&self, id: VideoId) -> Result<Option<Video>, Problem> {
+        let request = GetVideoStateRequest { id: id.into() };
+        match self.catalog.call_as_service::<GetVideoState>(request).await {
+            Ok(answer) => {
+                let video = Video::try_from(answer.into_inner()).map_err(Problem::internal)?;
+                videos::keep(self.db.primary(), &video)
+                    .await
+                    .map_err(problem_of)?;
+                Ok(Some(video))
+            }
+            Err(status) => match Problem::from(status) {
+                problem if problem.code() == &codes::NOT_FOUND => Ok(None),
+                problem => Err(problem),
+            },
+        }
+    }
+}
