@@ -14,3 +14,12 @@ pub mod stack;
 
 pub use api::{Answer, Api};
 pub use stack::{Process, Stack, StackOptions};
+
+/// How often a test repeats itself: more by an environment variable, for a long run.
+#[expect(clippy::disallowed_methods, reason = "the one setting of a test")]
+pub fn repetitions(name: &str, usual: usize) -> usize {
+    std::env::var(name)
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(usual)
+}

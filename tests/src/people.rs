@@ -89,3 +89,37 @@ pub async fn course_with(teacher: &Person, fields: Value) -> Value {
     let path = format!("/api/v1/courses/{}/publish", text(&draft, "id"));
     teacher.api.post(&path, json!({})).await.expect(200)
 }
+
+/// Enrols somebody.
+pub async fn enroll(person: &Person, course: &str) {
+    let path = format!("/api/v1/courses/{course}/enroll");
+    person.api.post(&path, json!({})).await.expect(201);
+}
+
+/// A published exam of single-choice questions whose first option is right.
+pub async fn exam(teacher: &Person, course: &str, questions: usize, fields: Value) -> Value {
+    let mut exam = json!({"title": "Exam"});
+    if let (Some(all), Some(more)) = (exam.as_object_mut(), fields.as_object()) {
+        all.extend(more.clone());
+    }
+    let made = teacher
+        .api
+        .post(&format!("/api/v1/courses/{course}/exams"), exam)
+        .await
+        .expect(201);
+    let at = format!("/api/v1/exams/{}", text(&made, "id"));
+    for number in 0..questions {
+        let question = json!({"type": "single", "text": format!("Question {number}"), "points": 2,
+            "options": [{"text": "right", "correct": true}, {"text": "wrong"}, {"text": "neither"}]});
+        teacher
+            .api
+            .post(&format!("{at}/questions"), question)
+            .await
+            .expect(201);
+    }
+    teacher
+        .api
+        .post(&format!("{at}/publish"), json!({}))
+        .await
+        .expect(200)
+}

@@ -66,6 +66,8 @@ pub struct StackOptions {
     pub environment: Vec<(String, String)>,
     /// Use this Redis instead of the common one, as the test stops it.
     pub redis: Option<String>,
+    /// Reach the broker there, as the test cuts the way to it.
+    pub amqp: Option<String>,
 }
 
 /// A running stack. Dropping it kills the processes.
@@ -139,6 +141,11 @@ impl Stack {
 
     pub fn gateway_address(&self) -> String {
         format!("127.0.0.1:{}", self.http)
+    }
+
+    /// The servers that all tests share.
+    pub fn servers() -> Servers {
+        servers::discover().unwrap()
     }
 
     pub fn mailbox(&self) -> Mailbox {
@@ -251,7 +258,16 @@ impl Stack {
             .env("SC_REDIS__PREFIX", &self.prefix)
             .env(
                 "SC_AMQP__URL",
-                format!("{}/{}", self.servers.amqp.trim_end_matches("/%2f"), self.vhost),
+                format!(
+                    "{}/{}",
+                    self.options
+                        .amqp
+                        .as_ref()
+                        .unwrap_or(&self.servers.amqp)
+                        .trim_end_matches("/%2f")
+                        .trim_end_matches('/'),
+                    self.vhost
+                ),
             )
             .env("SC_SERVICE_SECRET", SECRET)
             .env("SC_PUBLIC_URL", format!("http://{}", self.gateway_address()))

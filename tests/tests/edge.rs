@@ -152,7 +152,7 @@ async fn limits_refuse_with_headers_that_say_when_to_come_back() {
     let environment = vec![("RATELIMIT_ENABLED".to_owned(), "true".to_owned())];
     let stack = Stack::start_with(StackOptions {
         environment,
-        redis: None,
+        ..StackOptions::default()
     })
     .await;
     let body = json!({"email": "nobody@example.edu", "password": "wrong password"});
@@ -207,6 +207,7 @@ async fn fault_redis_may_freeze_or_die() {
     let stack = Stack::start_with(StackOptions {
         environment,
         redis: Some(redis.url()),
+        ..StackOptions::default()
     })
     .await;
     let ada = student(&stack, "ada").await;

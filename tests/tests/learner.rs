@@ -2,7 +2,7 @@
 
 use journeys::api::text;
 use journeys::people::{PASSWORD, admin, course_with, register, sign_in, student, teacher, verify};
-use journeys::{Process, Stack};
+use journeys::{Process, Stack, repetitions};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,13 +213,13 @@ async fn each_service_sees_its_own_schema_alone() {
 /// kill -9 of enrollment and of notification under load: what was acknowledged has one notification and one mail.
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_killed_processes_lose_and_double_nothing() {
-    const ROUNDS: usize = 6;
+    let rounds = repetitions("SC_KILL_ROUNDS", 8);
     let mut stack = Stack::start().await;
     let boss = admin(&stack).await;
     let deniz = teacher(&stack, &boss, "deniz").await;
     let ada = student(&stack, "ada").await;
     let mut acknowledged = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut courses = Vec::new();
         for number in 0..5 {
             courses.push(
@@ -273,7 +273,7 @@ async fn fault_killed_processes_lose_and_double_nothing() {
             acknowledged.push(course);
         }
     }
-    assert_eq!(acknowledged.len(), ROUNDS * 5);
+    assert_eq!(acknowledged.len(), rounds * 5);
     stack
         .eventually(|| async {
             (stack.mailbox().find(&ada.email, "enrollment_created").len() >= acknowledged.len()).then_some(())

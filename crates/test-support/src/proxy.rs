@@ -18,6 +18,7 @@ pub struct TestProxy {
     /// Connections live while their number is the newest.
     generation: watch::Sender<u64>,
     frozen: watch::Sender<bool>,
+    stopped: watch::Sender<bool>,
     accepted: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
@@ -34,12 +35,16 @@ impl TestProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (generation, frozen) = (watch::Sender::new(0), watch::Sender::new(false));
-        let (cuts, freezes) = (generation.clone(), frozen.clone());
+        let stopped = watch::Sender::new(false);
+        let (cuts, freezes, stops) = (generation.clone(), frozen.clone(), stopped.clone());
         let accepted = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&accepted);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
+                if *stops.borrow() {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(&server).await else {
                     continue;
                 };
@@ -60,6 +65,7 @@ impl TestProxy {
             address,
             generation,
             frozen,
+            stopped,
             accepted,
             accepting,
         }
@@ -81,6 +87,17 @@ impl TestProxy {
     /// Cuts what is connected; new connections are taken.
     pub fn cut(&self) {
         self.generation.send_modify(|number| *number += 1);
+    }
+
+    /// Cuts what is connected and refuses new connections, as a server that is away.
+    pub fn stop(&self) {
+        self.stopped.send_replace(true);
+        self.cut();
+    }
+
+    /// The server is there again.
+    pub fn start(&self) {
+        self.stopped.send_replace(false);
     }
 
     /// Nothing goes through, but connections stay open and are taken, as with a server that hangs.
