@@ -1,10 +1,12 @@
 """Lints, renders and validates the Helm charts without a cluster, and holds compose.yaml against them.
 
+Every process that was built judges the settings that both give it: `config check`, with the secrets of secrets.sh.
 Prints one line per check and exits 1 on any fault. Needs helm-python-sdk and kubernetes-validate.
 """
 
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,12 +17,17 @@ import kubernetes_validate
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PROCESSES = ["gateway", "auth", "catalog", "enrollment", "notification"]
+PROCESSES = ["gateway", "auth", "catalog", "enrollment", "notification", "video-progress", "exam"]
 KUBERNETES = ["1.29", kubernetes_validate.latest_version()]
 # Kinds that no Kubernetes release defines; their shape is checked by their operator only.
 FOREIGN_KINDS = {"ServiceMonitor"}
 # Names that compose leaves to its user: without a mail relay it writes mail to files.
 ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL"}
+# Without these no process starts in production, and no migration either: it checks all settings first.
+REQUIRED = {"SC_ENV", "SC_PAGE_TOKEN_KEY"}
+BINARIES = ROOT / "target/debug"
+# Stand-ins for secrets that secrets.sh does not make.
+EXAMPLES = {"notification_smtp_url": "smtps://user:password@relay.example:465"}
 
 EVERYTHING = {
     "process": {
@@ -56,7 +63,7 @@ NOTHING = {
 # No secret at all, which only a process without a migration can be.
 BARE = {"process": {"migration": {"enabled": False}, "secrets": {key: None for key in (
     "SC_DATABASE__URL", "SC_REDIS__URL", "SC_AMQP__URL", "SC_SERVICE_SECRET", "SC_KEYS__ENCRYPTION_KEY",
-    "SC_MAIL__SMTP_URL", *(f"SC_SERVICE_SECRETS__{name.upper()}" for name in PROCESSES))}}}
+    "SC_MAIL__SMTP_URL", "SC_PAGE_TOKEN_KEY", *(f"SC_SERVICE_SECRETS__{name.upper().replace('-', '_')}" for name in PROCESSES))}}}
 COMBINATIONS = {"defaults": {}, "everything": EVERYTHING, "nothing": NOTHING, "bare": BARE}
 INGRESS = {"ingress": {"enabled": True, "className": "nginx", "annotations": {"a": "b"}, "tlsSecret": "school-tls"}}
 
@@ -124,24 +131,75 @@ def faults_of(objects):
     return faults
 
 
-def settings_of(objects):
-    """Names of the SC_ settings that the server is given, whether by value or by file."""
+def environment_of(objects, kind):
+    """What the container of the Deployment or of the Job is given."""
     kinds = {item["kind"]: item for item in objects}
-    container = kinds["Deployment"]["spec"]["template"]["spec"]["containers"][0]
-    return set(kinds["ConfigMap"]["data"]) | {entry["name"].removesuffix("_FILE") for entry in container.get("env", [])}
+    container = kinds[kind]["spec"]["template"]["spec"]["containers"][0]
+    environment = dict(kinds["ConfigMap"]["data"]) if container.get("envFrom") else {}
+    return environment | {entry["name"]: entry["value"] for entry in container.get("env", [])}
+
+
+def secrets_of(objects, kind):
+    """Paths in the container of the Deployment or of the Job, each with the Secret and the key that are mounted there."""
+    pod = {item["kind"]: item for item in objects}[kind]["spec"]["template"]["spec"]
+    folders = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    return {f"{folders[volume['name']]}/{item['path']}": (source["secret"]["name"], item["key"])
+            for volume in pod["volumes"] for source in volume.get("projected", {}).get("sources", [])
+            for item in source["secret"]["items"]}
+
+
+def settings_of(environment):
+    """Names of the settings, whether given by value or by file."""
+    return {key.removesuffix("_FILE") for key in environment}
+
+
+def interpolated(environment):
+    """The environment as compose passes it on when neither the shell nor a .env file says anything."""
+    return {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)).replace("$$", "$")
+            for key, value in environment.items() if value is not None}
+
+
+def verdict(name, environment, contents, folder):
+    """Faults that `config check` of the process finds; `contents` is what stands in which file of its container."""
+    binary = BINARIES / name
+    environment = dict(environment)
+    for key, value in environment.items():
+        if key.endswith("_FILE") and value in contents:
+            path = Path(tempfile.mkdtemp(dir=folder)) / "value"
+            path.write_text(contents[value])
+            environment[key] = str(path)
+    try:
+        run = subprocess.run([binary, "config", "check"], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
+                             capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as fault:
+        return [str(fault)]
+    if run.returncode == 0:
+        return []
+    # A binary that is older than the settings can be wrong about them.
+    built = time.strftime("%Y-%m-%d %H:%M", time.localtime(binary.stat().st_mtime))
+    return [f"target/debug/{name}, built {built}, exits with {run.returncode}: {run.stderr.strip()}"]
 
 
 def main():
     failed = 0
 
-    def report(name, faults, started):
+    def report(name, faults, started, good="ok"):
         nonlocal failed
         failed += bool(faults)
-        print(f"{'FAIL' if faults else 'ok':<5}{name} ({time.monotonic() - started:.1f} s)", flush=True)
+        print(f"{'FAIL' if faults else good:<5}{name} ({time.monotonic() - started:.1f} s)", flush=True)
         for fault in faults:
-            print(f"       {fault}")
+            print("       " + fault.replace("\n", "\n       "))
 
     compose = yaml.load((ROOT / "deploy/compose.yaml").read_text(), Loader=StrictLoader)
+    made = {entry.name: entry.read_text() for entry in Path(sys.argv[1]).iterdir()}
+    # Every container that runs a process: what it is called in the checks, the process, its environment, its files.
+    containers = {"compose": [], "charts": []}
+    for name, service in compose["services"].items():
+        process = re.fullmatch(r"sc-([a-z-]+):.*", service["image"])
+        if process:
+            mounted = {f"/run/secrets/{secret}": made.get(secret, "") for secret in service.get("secrets", [])}
+            containers["compose"].append((name, process[1], interpolated(service["environment"]), mounted))
+    secret_faults = []
     with tempfile.TemporaryDirectory() as folder:
         # A copy, so that the vendored library never reaches the tree.
         charts = Path(folder) / "k8s"
@@ -184,22 +242,54 @@ def main():
                 report(f"chart {name}: {len(REFUSED)} wrong sets of values refused", faults, started)
 
                 started = time.monotonic()
-                in_chart = settings_of(manifests(chart, {}, name)) - ONLY_IN_CHARTS
-                environment = compose["services"][name]["environment"]
-                in_compose = {key.removesuffix("_FILE") for key in environment}
-                report(f"chart {name}: its settings are those of compose.yaml",
-                       [f"only in the chart: {key}" for key in sorted(in_chart - in_compose)], started)
+                faults = []
+                try:
+                    rendered = manifests(chart, {}, name)
+                except (helm.HelmError, yaml.YAMLError):
+                    continue  # told above
+                in_chart = settings_of(environment_of(rendered, "Deployment")) - ONLY_IN_CHARTS
+                in_compose = settings_of(compose["services"][name]["environment"])
+                faults += [f"only in the chart: {key}" for key in sorted(in_chart - in_compose)]
+                migrates = any(item["kind"] == "Job" for item in rendered)
+                if migrates != (f"{name}-migrate" in compose["services"]):
+                    faults.append(f"a migration only in {'the chart' if migrates else 'compose.yaml'}")
+                report(f"chart {name}: its settings are those of compose.yaml", faults, started)
+
+                for kind in ["Deployment", "Job"] if migrates else ["Deployment"]:
+                    title = f"{name}-migrate" if kind == "Job" else name
+                    mounted = {}
+                    for path, (secret, key) in secrets_of(rendered, kind).items():
+                        prefix = "" if secret == "sc-shared" else secret.removeprefix("sc-") + "-"
+                        file = f"{prefix}{key}".replace("-", "_")
+                        mounted[path] = made.get(file) or EXAMPLES.get(file, "")
+                        if not mounted[path]:
+                            secret_faults.append(f"{title}: secrets.sh has no match for {key} of {secret}")
+                    containers["charts"].append((title, name, environment_of(rendered, kind), mounted))
+
+        for source, those in containers.items():
+            started = time.monotonic()
+            faults = [f"{title} is not given {key}" for title, _, environment, _ in those
+                      for key in sorted(REQUIRED - settings_of(environment))]
+            faults += [f"{name} is missing" for name in PROCESSES if name not in {title for title, *_ in those}]
+            report(f"{source}: all {len(those)} containers are given {' and '.join(sorted(REQUIRED))}", faults, started)
+
+            started = time.monotonic()
+            built = [each for each in those if (BINARIES / each[1]).exists()]
+            faults = list(secret_faults) if source == "charts" else []
+            for title, name, environment, mounted in built:
+                faults += [f"{title}: {fault}" for fault in verdict(name, environment, mounted, folder)]
+            report(f"{source}: `config check` accepts the settings of {len(built)} containers, "
+                   f"{len(those) - len(built)} not built", faults, started, "ok" if built else "skip")
 
     started = time.monotonic()
     declared = set(compose["secrets"])
-    made = {Path(entry).name for entry in Path(sys.argv[1]).iterdir()}
     used, faults = set(), []
     for name, service in compose["services"].items():
         mounted = {entry if isinstance(entry, str) else entry["source"] for entry in service.get("secrets", [])}
         used |= mounted
         named = set(re.findall(r"/run/secrets/(\w+)", str(service)))
         faults += [f"{name} names {secret} without mounting it" for secret in sorted(named - mounted)]
-    faults += [f"not made by secrets.sh: {secret}" for secret in sorted(declared - made)]
+    faults += [f"not made by secrets.sh: {secret}" for secret in sorted(declared - set(made))]
     faults += [f"not used: {secret}" for secret in sorted(declared - used)]
     report("compose: secrets are made, mounted and used", faults, started)
 

@@ -8,4 +8,6 @@ psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$PO
     --set catalog_password="$(password catalog)" \
     --set enrollment_password="$(password enrollment)" \
     --set notification_password="$(password notification)" \
+    --set video_progress_password="$(password video_progress)" \
+    --set exam_password="$(password exam)" \
     --file /etc/sc/roles.sql

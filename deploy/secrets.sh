@@ -30,13 +30,15 @@ put amqp_url "amqp://sc:$(get rabbitmq_password)@rabbitmq:5672/%2f"
 put rabbitmq_conf "default_user = sc
 default_pass = $(get rabbitmq_password)
 "
-for service in auth catalog enrollment notification; do
+for service in auth catalog enrollment notification video_progress exam; do
     put "${service}_database_password" "$(random 24)"
     put "${service}_database_url" "postgres://sc_${service}:$(get "${service}_database_password")@postgres:5432/sc"
 done
-for process in gateway catalog enrollment notification; do
+for process in gateway catalog enrollment notification video_progress exam; do
     put "${process}_service_secret" "$(random 32)"
 done
+# One for all processes: seals page tokens.
+put page_token_key "$(random 32)"
 # 32 bytes in base64: encrypts the signing keys at rest.
 put auth_encryption_key "$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
 echo "secrets are in $(cd "$folder" && pwd)"
