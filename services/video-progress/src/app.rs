@@ -14,7 +14,9 @@ use crate::grpc::VideoProgressGrpc;
 use crate::storage::access_log::Access;
 use crate::storage::progress::Progress;
 use crate::usecases::report_progress::Reported;
+use crate::usecases::sync_metadata::MetadataSync;
 use crate::videos::Videos;
+use crate::youtube::YouTube;
 use crate::{consumers, jobs, usecases};
 
 /// What the use cases work with.
@@ -83,6 +85,10 @@ impl App for VideoProgress {
             settings.writes,
         ));
         jobs::partitions::ensure(&db).await?;
+        if let Some(youtube) = YouTube::new(&settings.youtube)? {
+            let sync = MetadataSync::new(db.clone(), runtime.clock(), youtube, settings.youtube.sync_hours);
+            runtime.spawn("youtube", jobs::youtube::run(sync, runtime.shutdown()));
+        }
         runtime.spawn("partitions", jobs::partitions::run(db, runtime.shutdown()));
         runtime.relay_outbox();
         for subscription in roster::subscriptions("video-progress") {

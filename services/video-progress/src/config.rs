@@ -1,10 +1,19 @@
 use postgres::CoalesceSettings;
+use secrecy::SecretString;
 use serde::Deserialize;
 use service_runtime::{Check, Faults};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
+    pub youtube: YouTubeSettings,
     pub writes: Writes,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct YouTubeSettings {
+    pub api_key: SecretString,
+    pub base_url: String,
+    pub sync_hours: u32,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -25,6 +34,12 @@ impl Writes {
 
 impl Check for Settings {
     fn check(&self, faults: &mut Faults) {
+        if !self.youtube.base_url.starts_with("http") {
+            faults.add("youtube.base_url", "has to be an http or https address");
+        }
+        if self.youtube.sync_hours == 0 {
+            faults.add("youtube.sync_hours", "has to be at least 1");
+        }
         if self.writes.writers == 0 {
             faults.add("writes.writers", "has to be at least 1");
         }

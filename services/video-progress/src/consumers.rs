@@ -6,6 +6,7 @@ use contracts::events::v1::VideoChanged;
 use event_bus::{HandlerError, Subscription};
 
 use crate::app::VideoProgress;
+use crate::storage::metadata;
 use crate::storage::videos::{self, Video};
 
 /// `video-progress.videos`: which videos a course has.
@@ -17,6 +18,7 @@ pub fn videos(app: &Arc<VideoProgress>) -> Subscription {
             let video =
                 Video::try_from(delivery.event).map_err(|fault| HandlerError::Poison(Box::new(fault)))?;
             videos::keep(&mut **tx, &video).await?;
+            metadata::keep(tx, &video).await?;
             app.videos.forget(video.id).await;
             Ok(())
         })

@@ -1,5 +1,38 @@
 //! Scheduled work.
 
+pub mod youtube {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use crate::usecases::sync_metadata::MetadataSync;
+
+    const PAUSE: Duration = Duration::from_secs(2);
+
+    /// Asks YouTube for what is due: new videos at once, all of them every few hours.
+    pub async fn run(sync: MetadataSync, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let went_on = match sync.round().await {
+                Ok(count) => count > 0,
+                Err(problem) => {
+                    tracing::warn!(
+                        error = &problem as &dyn std::error::Error,
+                        "YouTube could not be asked"
+                    );
+                    false
+                }
+            };
+            if went_on {
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+}
+
 pub mod partitions {
     use std::time::Duration;
 

@@ -11,6 +11,7 @@ mod storage;
 mod tests;
 mod usecases;
 mod videos;
+mod youtube;
 
 fn main() -> std::process::ExitCode {
     service_runtime::main::<app::VideoProgress>()

@@ -3,3 +3,4 @@
 pub mod course_progress;
 pub mod get_embed;
 pub mod report_progress;
+pub mod sync_metadata;

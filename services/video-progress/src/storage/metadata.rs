@@ -1,0 +1,111 @@
+use sqlx::{PgConnection, PgExecutor};
+use time::{Duration, OffsetDateTime};
+use typed_id::VideoId;
+use uuid::Uuid;
+
+use super::videos::Video;
+use crate::youtube::Metadata;
+
+/// A video to ask YouTube for.
+#[derive(Debug, Clone)]
+pub struct Due {
+    pub video_id: Uuid,
+    pub youtube_id: String,
+}
+
+/// Puts a video on the list, due at once when it is new or another one; takes a deleted one off.
+pub async fn keep(db: &mut PgConnection, video: &Video) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH gone AS (DELETE FROM video_progress.metadata WHERE video_id = $1 AND $3)
+         INSERT INTO video_progress.metadata AS m (video_id, youtube_id, due_at)
+         SELECT $1, $2, clock_timestamp() WHERE NOT $3
+         ON CONFLICT (video_id) DO UPDATE SET youtube_id = excluded.youtube_id, status = NULL, due_at = excluded.due_at
+         WHERE m.youtube_id <> excluded.youtube_id",
+        video.id.0,
+        video.youtube_id,
+        video.is_deleted,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Takes what is due, at most `limit`, and keeps it from others for a while.
+pub async fn claim(
+    db: impl PgExecutor<'_>,
+    now: OffsetDateTime,
+    lease: Duration,
+    limit: i64,
+) -> Result<Vec<Due>, sqlx::Error> {
+    sqlx::query_as!(
+        Due,
+        "UPDATE video_progress.metadata SET due_at = $2
+         WHERE video_id IN (
+             SELECT video_id FROM video_progress.metadata WHERE due_at <= $1
+             ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+         RETURNING video_id, youtube_id",
+        now,
+        now + lease,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Writes what YouTube told, and gives the videos of which it told something new.
+pub async fn store(
+    db: &mut PgConnection,
+    told: &[(Due, Metadata)],
+    now: OffsetDateTime,
+    next: OffsetDateTime,
+) -> Result<Vec<VideoId>, sqlx::Error> {
+    let ids: Vec<Uuid> = told.iter().map(|(due, _)| due.video_id).collect();
+    let youtube_ids: Vec<String> = told.iter().map(|(due, _)| due.youtube_id.clone()).collect();
+    let statuses: Vec<String> = told.iter().map(|(_, m)| m.status.as_str().to_owned()).collect();
+    let titles: Vec<String> = told.iter().map(|(_, m)| m.title.clone()).collect();
+    let durations: Vec<i32> = told.iter().map(|(_, m)| m.duration_seconds).collect();
+    let thumbnails: Vec<String> = told.iter().map(|(_, m)| m.thumbnail_url.clone()).collect();
+    let changed = sqlx::query_scalar!(
+        r#"WITH told AS (
+               SELECT t.*, (m.status, m.title, m.duration_seconds, m.thumbnail_url)
+                          IS DISTINCT FROM (t.status, t.title, t.duration_seconds, t.thumbnail_url) AS is_new
+               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[])
+                    AS t (video_id, youtube_id, status, title, duration_seconds, thumbnail_url)
+               JOIN video_progress.metadata m ON m.video_id = t.video_id AND m.youtube_id = t.youtube_id
+           ), written AS (
+               UPDATE video_progress.metadata m
+               SET status = told.status, title = told.title, duration_seconds = told.duration_seconds,
+                   thumbnail_url = told.thumbnail_url, fetched_at = $7, due_at = $8
+               FROM told WHERE m.video_id = told.video_id
+           )
+           SELECT video_id AS "video_id!" FROM told WHERE is_new"#,
+        &ids,
+        &youtube_ids,
+        &statuses,
+        &titles,
+        &durations,
+        &thumbnails,
+        now,
+        next,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(changed.into_iter().map(VideoId).collect())
+}
+
+/// Puts off what could not be asked for.
+pub async fn postpone(
+    db: impl PgExecutor<'_>,
+    due: &[Due],
+    until: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = due.iter().map(|due| due.video_id).collect();
+    sqlx::query!(
+        "UPDATE video_progress.metadata SET due_at = $2 WHERE video_id = ANY ($1)",
+        &ids,
+        until,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
