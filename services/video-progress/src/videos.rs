@@ -2,30 +2,66 @@
 
 use std::time::Duration;
 
-use contracts::catalog::v1::{GetVideoStateRequest, rpc::GetVideoState};
+use contracts::catalog::v1::rpc::{GetVideoState, ListVideoStates};
+use contracts::catalog::v1::{GetVideoStateRequest, ListVideoStatesRequest};
 use moka::future::Cache;
 use postgres::{Database, problem_of};
 use problem::{Problem, codes};
 use rpc_client::RpcClient;
-use typed_id::VideoId;
+use typed_id::{CourseId, InvalidId, VideoId};
 
 use crate::storage::videos::{self, Video};
 
 /// What an event of another instance changed is seen after this.
 const FRESH: Duration = Duration::from_secs(2);
 const KEPT: u64 = 20_000;
+/// A course without videos is asked for no more often than this.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 #[derive(Clone)]
 pub struct Videos {
     db: Database,
     catalog: RpcClient,
     near: Cache<VideoId, Video>,
+    /// Courses that the catalogue was asked for.
+    asked: Cache<CourseId, ()>,
 }
 
 impl Videos {
     pub fn new(db: Database, catalog: RpcClient) -> Self {
         let near = Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build();
-        Self { db, catalog, near }
+        let asked = Cache::builder()
+            .max_capacity(KEPT)
+            .time_to_live(ASK_AGAIN)
+            .build();
+        Self {
+            db,
+            catalog,
+            near,
+            asked,
+        }
+    }
+
+    /// Learns the videos of a course of which none is known: they may be older than this service. Tells whether there are any; while
+    /// the catalogue is away, what is known has to do.
+    pub async fn learn_course(&self, course: CourseId) -> bool {
+        if self.asked.contains_key(&course) {
+            return false;
+        }
+        self.asked.insert(course, ()).await;
+        let request = ListVideoStatesRequest {
+            course_id: course.into(),
+        };
+        let Ok(answer) = self.catalog.call_as_service::<ListVideoStates>(request).await else {
+            self.asked.invalidate(&course).await;
+            return false;
+        };
+        let states = answer.into_inner().videos;
+        let found: Result<Vec<Video>, InvalidId> = states.into_iter().map(Video::try_from).collect();
+        match found {
+            Ok(all) if !all.is_empty() => videos::keep_all(self.db.primary(), &all).await.is_ok(),
+            _ => false,
+        }
     }
 
     /// A video that is there.

@@ -7,9 +7,9 @@ use contracts::catalog::v1::{
     CreateCourseRequest, CreateTopicRequest, CreateVideoRequest, DeleteCategoryRequest, DeleteTopicRequest,
     DeleteVideoRequest, GetCourseRequest, GetCourseStateRequest, GetVideoStateRequest, ListCategoriesRequest,
     ListCategoriesResponse, ListCoursesRequest, ListCoursesResponse, ListTopicsRequest, ListTopicsResponse,
-    ListVideosRequest, ListVideosResponse, PublishCourseRequest, ReorderTopicsRequest, Topic,
-    UnpublishCourseRequest, UpdateCategoryRequest, UpdateCourseRequest, UpdateTopicRequest,
-    UpdateVideoRequest, Video, VideoState,
+    ListVideoStatesRequest, ListVideoStatesResponse, ListVideosRequest, ListVideosResponse,
+    PublishCourseRequest, ReorderTopicsRequest, Topic, UnpublishCourseRequest, UpdateCategoryRequest,
+    UpdateCourseRequest, UpdateTopicRequest, UpdateVideoRequest, Video, VideoState,
 };
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
@@ -238,6 +238,17 @@ impl CatalogService for CatalogGrpc {
         Ok(Response::new(
             videos::get_state(&self.app, id("id", &req.id)?).await?.into(),
         ))
+    }
+
+    async fn list_video_states(
+        &self,
+        request: Request<ListVideoStatesRequest>,
+    ) -> Result<Response<ListVideoStatesResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let all = videos::list_states(&self.app, id("course_id", &req.course_id)?).await?;
+        Ok(Response::new(ListVideoStatesResponse {
+            videos: all.into_iter().map(Into::into).collect(),
+        }))
     }
 
     async fn get_course_state(

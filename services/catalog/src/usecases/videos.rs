@@ -40,6 +40,13 @@ pub async fn get_state(app: &Catalog, id: VideoId) -> Result<Video, Problem> {
         .ok_or_else(|| Problem::new(&codes::NOT_FOUND))
 }
 
+/// The states of a course's videos, for other services.
+pub async fn list_states(app: &Catalog, course: CourseId) -> Result<Vec<Video>, Problem> {
+    videos::of_course(app.db.primary(), course)
+        .await
+        .map_err(postgres::problem_of)
+}
+
 /// Keeps the length that YouTube tells of a video; what staff wrote wins over nothing only.
 pub async fn keep_metadata(
     tx: &mut WriteTx,

@@ -55,29 +55,42 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: VideoId) -> Result<Option<Video>
     Ok(row.map(Video::from))
 }
 
-/// Writes the projection unless it knows a newer version.
-pub async fn keep(db: impl PgExecutor<'_>, video: &Video) -> Result<(), sqlx::Error> {
+/// Writes the projection of several videos at once, except where it knows a newer version.
+pub async fn keep_all(db: impl PgExecutor<'_>, videos: &[Video]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = videos.iter().map(|v| v.id.0).collect();
+    let versions: Vec<i32> = videos.iter().map(|v| v.version).collect();
+    let courses: Vec<Uuid> = videos.iter().map(|v| v.course_id.0).collect();
+    let youtube_ids: Vec<String> = videos.iter().map(|v| v.youtube_id.clone()).collect();
+    let titles: Vec<String> = videos.iter().map(|v| v.title.clone()).collect();
+    let durations: Vec<i32> = videos.iter().map(|v| v.duration_seconds).collect();
+    let places: Vec<i32> = videos.iter().map(|v| v.order_index).collect();
+    let deleted: Vec<bool> = videos.iter().map(|v| v.is_deleted).collect();
     sqlx::query!(
         "INSERT INTO video_progress.videos AS v
              (id, version, course_id, youtube_id, title, duration_seconds, order_index, is_deleted)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::int[], $8::bool[])
          ON CONFLICT (id) DO UPDATE SET
              version = excluded.version, course_id = excluded.course_id, youtube_id = excluded.youtube_id,
              title = excluded.title, duration_seconds = excluded.duration_seconds,
              order_index = excluded.order_index, is_deleted = excluded.is_deleted
          WHERE v.version < excluded.version",
-        video.id.0,
-        video.version,
-        video.course_id.0,
-        video.youtube_id,
-        video.title,
-        video.duration_seconds,
-        video.order_index,
-        video.is_deleted,
+        &ids,
+        &versions,
+        &courses,
+        &youtube_ids,
+        &titles,
+        &durations,
+        &places,
+        &deleted,
     )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// As [`keep_all`], of one.
+pub async fn keep(db: impl PgExecutor<'_>, video: &Video) -> Result<(), sqlx::Error> {
+    keep_all(db, std::slice::from_ref(video)).await
 }
 
 impl TryFrom<VideoChanged> for Video {

@@ -79,10 +79,19 @@ fn summary(course_id: Uuid, title: String, videos: Vec<CourseVideo>) -> CourseSt
 pub async fn of_course(app: &VideoProgress, caller: &Caller, id: CourseId) -> Result<CourseStatus, Problem> {
     let user = caller.user()?;
     let course = app.roster.learner_course(user, id).await?;
-    let videos = progress::of_courses(app.db.primary(), user.id, &[id.0])
-        .await
-        .map_err(problem_of)?;
+    let videos = videos_of(app, user.id, id).await?;
     Ok(summary(id.0, course.title, videos))
+}
+
+/// A course's present videos, with what a student has watched of each.
+async fn videos_of(app: &VideoProgress, user: UserId, course: CourseId) -> Result<Vec<CourseVideo>, Problem> {
+    let only = [course.0];
+    let list = || progress::of_courses(app.db.primary(), user, &only);
+    let videos = list().await.map_err(problem_of)?;
+    if videos.is_empty() && app.videos.learn_course(course).await {
+        return list().await.map_err(problem_of);
+    }
+    Ok(videos)
 }
 
 /// The caller's progress in all their courses. Two queries a page.
@@ -140,9 +149,7 @@ pub async fn of_students(
     let next_page_token = cut(app, &scope, &mut students, size, |(id, _)| *id);
     let ids: Vec<Uuid> = students.iter().map(|(id, _)| *id).collect();
     // Nobody has this id: what is left is the course's videos alone.
-    let videos = progress::of_courses(app.db.primary(), UserId(Uuid::nil()), &[course.0])
-        .await
-        .map_err(problem_of)?;
+    let videos = videos_of(app, UserId(Uuid::nil()), course).await?;
     let watched = progress::of_students(app.db.primary(), course, &ids)
         .await
         .map_err(problem_of)?;
