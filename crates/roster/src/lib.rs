@@ -7,10 +7,13 @@
 mod storage;
 mod subscriptions;
 
+use std::time::Duration;
+
 use access_token::{Caller, User, permissions};
 use contracts::auth::v1::{BatchGetUsersRequest, rpc::BatchGetUsers};
 use contracts::catalog::v1::{GetCourseStateRequest, rpc::GetCourseState};
 use contracts::enrollment::v1::{GetEnrollmentStateRequest, rpc::GetEnrollmentState};
+use moka::sync::Cache;
 use postgres::{Database, problem_of};
 use problem::{Problem, codes};
 use rpc_client::RpcClient;
@@ -26,7 +29,14 @@ pub struct Roster {
     auth: RpcClient,
     catalog: RpcClient,
     enrollment: RpcClient,
+    courses: Cache<CourseId, Course>,
+    /// Who may learn where. That somebody may not is never kept: they may have enrolled a moment ago.
+    learners: Cache<(UserId, CourseId), ()>,
 }
+
+/// What changed is seen after this at the latest.
+const FRESH: Duration = Duration::from_secs(2);
+const KEPT: u64 = 50_000;
 
 impl Roster {
     pub fn new(db: Database, auth: RpcClient, catalog: RpcClient, enrollment: RpcClient) -> Self {
@@ -35,6 +45,8 @@ impl Roster {
             auth,
             catalog,
             enrollment,
+            courses: Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build(),
+            learners: Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build(),
         }
     }
 
@@ -44,8 +56,12 @@ impl Roster {
         id: CourseId,
         enough: impl Fn(&Course) -> bool,
     ) -> Result<Option<Course>, Problem> {
+        if let Some(near) = self.courses.get(&id).filter(&enough) {
+            return Ok(Some(near));
+        }
         let known = storage::course(self.db.primary(), id).await.map_err(problem_of)?;
-        if known.as_ref().is_some_and(&enough) {
+        if let Some(course) = known.as_ref().filter(|course| enough(course)) {
+            self.courses.insert(id, course.clone());
             return Ok(known);
         }
         let request = GetCourseStateRequest { id: id.into() };
@@ -68,10 +84,14 @@ impl Roster {
 
     /// Whether the user may learn in the course now, asking enrollment for one who, as far as known, may not.
     pub async fn is_enrolled(&self, user: UserId, course: CourseId) -> Result<bool, Problem> {
+        if self.learners.contains_key(&(user, course)) {
+            return Ok(true);
+        }
         let known = storage::enrollment(self.db.primary(), user, course)
             .await
             .map_err(problem_of)?;
         if known.as_ref().is_some_and(Enrollment::may_learn) {
+            self.learners.insert((user, course), ());
             return Ok(true);
         }
         let request = GetEnrollmentStateRequest {

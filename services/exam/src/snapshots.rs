@@ -6,6 +6,7 @@ use std::time::Duration;
 use moka::future::Cache;
 use postgres::{Database, problem_of};
 use problem::{Problem, codes};
+use sqlx::PgConnection;
 use typed_id::{AttemptId, ExamId};
 
 use crate::domain::revision::Revision;
@@ -76,6 +77,36 @@ impl Snapshots {
             .try_get_with((exam, number), load)
             .await
             .map_err(|problem| shared(&problem))
+    }
+
+    /// As [`Self::exam`], inside a transaction: over its own connection. One that held a connection and waited for another would, in a
+    /// crowd, wait for itself.
+    pub async fn exam_within(&self, db: &mut PgConnection, id: ExamId) -> Result<Arc<Exam>, sqlx::Error> {
+        if let Some(known) = self.exams.get(&id).await {
+            return Ok(known);
+        }
+        let found = exams::by_id(db, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+        let exam = Arc::new(found);
+        self.exams.insert(id, Arc::clone(&exam)).await;
+        Ok(exam)
+    }
+
+    /// As [`Self::revision`], inside a transaction.
+    pub async fn revision_within(
+        &self,
+        db: &mut PgConnection,
+        exam: ExamId,
+        number: i32,
+    ) -> Result<Arc<Revision>, sqlx::Error> {
+        if let Some(known) = self.revisions.get(&(exam, number)).await {
+            return Ok(known);
+        }
+        let found = revisions::get(db, exam, number)
+            .await?
+            .ok_or(sqlx::Error::RowNotFound)?;
+        let revision = Arc::new(found);
+        self.revisions.insert((exam, number), Arc::clone(&revision)).await;
+        Ok(revision)
     }
 
     /// Owner, questions and revision of an attempt; its state may be an old one.

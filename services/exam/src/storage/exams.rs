@@ -106,6 +106,21 @@ pub async fn lock(db: &mut PgConnection, id: ExamId) -> Result<Option<Exam>, sql
     .await
 }
 
+/// As [`by_id`], and whoever changes it waits: an attempt that begins is seen by every change of its deadline, or sees it. It is the
+/// lock that the attempt's reference to its exam takes anyway.
+pub async fn share(db: &mut PgConnection, id: ExamId) -> Result<Option<Exam>, sqlx::Error> {
+    sqlx::query_as!(
+        Exam,
+        r#"SELECT id, course_id, title, description, state, time_limit_seconds, opens_at, closes_at, hard_end, max_attempts,
+                  attempt_scoring, cooldown_seconds, shuffle_questions, shuffle_options, negative_marking, wrongs_per_right,
+                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at
+           FROM exam.exams WHERE id = $1 FOR KEY SHARE"#,
+        id.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// Exams of a course, newest first, before `before`.
 pub async fn page_of_course(
     db: impl PgExecutor<'_>,

@@ -100,6 +100,26 @@ async fn an_extension_beats_the_hand_in_that_races_it() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_races_more_time_has_it() {
+    let room = Classroom::open().await;
+    let exam = room.exam(1, timed()).await;
+    let more = Accommodation {
+        extra_seconds: 3_600,
+        extra_percent: 0,
+    };
+    for student in room.students(60).await {
+        let extend = put(&room.app, &room.teacher, exam, student.user().unwrap().id, more);
+        let (extended, started) = tokio::join!(extend, room.start(&student, exam));
+        extended.unwrap();
+        let attempt = room.stored(started.unwrap().attempt.id).await;
+        assert_eq!(
+            (attempt.deadline.unwrap() - attempt.started_at).whole_seconds(),
+            4_200
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_later_end_moves_all_open_attempts() {
     let room = Classroom::open().await;

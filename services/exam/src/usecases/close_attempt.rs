@@ -6,6 +6,7 @@ use std::sync::Arc;
 use event_bus::outbox;
 use postgres::WriteTx;
 use problem::Problem;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use typed_id::AttemptId;
 
@@ -34,6 +35,20 @@ impl Paper {
         Ok(Self {
             exam: snapshots.exam(attempt.exam_id).await?,
             revision: snapshots.revision(attempt.exam_id, attempt.revision).await?,
+        })
+    }
+
+    /// As [`Self::of`], inside a transaction.
+    pub async fn within(
+        db: &mut PgConnection,
+        snapshots: &Snapshots,
+        attempt: &Attempt,
+    ) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            exam: snapshots.exam_within(db, attempt.exam_id).await?,
+            revision: snapshots
+                .revision_within(db, attempt.exam_id, attempt.revision)
+                .await?,
         })
     }
 }

@@ -25,7 +25,7 @@ pub async fn close_due(app: &Exams) -> Result<bool, Problem> {
         for attempt in &due {
             let key = (attempt.exam_id, attempt.revision);
             if let std::collections::hash_map::Entry::Vacant(place) = papers.entry(key) {
-                place.insert(Paper::of(&snapshots, attempt).await?);
+                place.insert(Paper::within(&mut tx, &snapshots, attempt).await?);
             }
         }
         let open = due

@@ -110,7 +110,7 @@ async fn regrade_batch(
     let (mut changed, mut new_grades, mut changes, mut told) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for attempt in batch {
-        let paper = Paper::of(snapshots, &attempt).await?;
+        let paper = Paper::within(tx, snapshots, &attempt).await?;
         let answers = given.remove(&attempt.id).unwrap_or_default();
         let old = had.remove(&attempt.id).unwrap_or_default();
         let new: Vec<Grade> = old

@@ -16,7 +16,7 @@ use crate::domain::revision::{Revision, max_score};
 use crate::snapshots::Snapshots;
 use crate::storage::accommodations;
 use crate::storage::attempts::{self, Attempt};
-use crate::storage::exams::Exam;
+use crate::storage::exams::{self, Exam};
 
 pub struct Started {
     pub attempt: Attempt,
@@ -26,15 +26,18 @@ pub struct Started {
 /// Begins an exam, or gives the attempt that is open: also to 200 tabs at once.
 pub async fn start_attempt(app: &Exams, caller: &Caller, id: ExamId) -> Result<Started, Problem> {
     let user = caller.user()?;
-    let exam = app.snapshots.exam(id).await?;
-    if !exam.is_published() {
+    let known = app.snapshots.exam(id).await?;
+    if !known.is_published() {
         return Err(Problem::new(&codes::NOT_FOUND));
     }
-    app.roster.learner_course(user, exam.course_id()).await?;
-    let revision = app.snapshots.revision(id, exam.revision).await?;
+    app.roster.learner_course(user, known.course_id()).await?;
+    // Read by one of a crowd, before all of them hold connections.
+    app.snapshots.revision(id, known.revision).await?;
     let (student, snapshots) = (user.id, app.snapshots.clone());
     let grace = Duration::seconds(app.settings.grace_seconds.into());
     let started = app.db.write(move |mut tx| async move {
+        // The newest word on its times, and nobody moves them until this commits.
+        let exam = exams::share(&mut tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
         let now = attempts::now(&mut *tx).await?;
         let mut all = attempts::of_user(&mut *tx, id, student).await?;
         if let Some(open) = all.iter_mut().find(|attempt| attempt.state == State::Open) {
@@ -60,6 +63,10 @@ pub async fn start_attempt(app: &Exams, caller: &Caller, id: ExamId) -> Result<S
             // Committed all the same: what was over is handed in now.
             Err(refusal) => return Ok(tx.commit(Err(refused(refusal))).await?),
         };
+        if !exam.is_published() {
+            return Err(Problem::new(&codes::NOT_FOUND).into());
+        }
+        let revision = snapshots.revision_within(&mut tx, id, exam.revision).await?;
         let accommodation = accommodations::of_user(&mut *tx, id, student).await?;
         let ends_at = deadline(now, &exam.timing(), accommodation);
         let new = new_attempt(&exam, &revision, student, number, now, ends_at);
@@ -99,7 +106,7 @@ async fn close_overdue(
     let Some(attempt) = locked.filter(|attempt| attempt.state == State::Open) else {
         return Ok(None);
     };
-    let paper = Paper::of(snapshots, &attempt).await?;
+    let paper = Paper::within(tx, snapshots, &attempt).await?;
     let closed = close(tx, vec![(attempt, paper)], ClosedBy::Server, now).await?;
     Ok(closed.into_iter().next())
 }
