@@ -173,3 +173,47 @@ async fn many_answers_share_a_commit_and_each_is_stored() {
         );
     }
 }
+
+/// What group commit is worth: answers and commits a second without and with it, in one run.
+/// `cargo test -p exam --release -- --ignored --nocapture what_group_commit_is_worth`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn what_group_commit_is_worth() {
+    let room = Classroom::open().await;
+    let (exam, students) = (room.exam(4, Changes::default()).await, room.students(64).await);
+    let mut attempts = Vec::new();
+    for student in &students {
+        attempts.push(room.start(student, exam).await.unwrap().attempt);
+    }
+    let commits = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+    for max_batch in [1, 500, 1, 500] {
+        let app = super::classroom::assemble_with(room.app.db.clone(), max_batch);
+        let (before, began) = (room.count(commits).await, std::time::Instant::now());
+        let savers = students.iter().zip(&attempts).map(|(student, attempt)| {
+            let (app, began) = (&app, &began);
+            async move {
+                let mut saved = 0;
+                while began.elapsed() < Duration::from_secs(3) {
+                    saved += 1;
+                    let sequence = i32::try_from(began.elapsed().as_micros()).unwrap();
+                    let question = attempt.question_ids[saved % 4];
+                    save_answer(app, student, attempt.id, question, sequence, Answer::default())
+                        .await
+                        .unwrap();
+                }
+                saved
+            }
+        });
+        let saved: usize = join_all(savers).await.into_iter().sum();
+        let seconds = began.elapsed().as_secs_f64();
+        let commits = room.count(commits).await - before;
+        #[expect(clippy::print_stdout, reason = "a measurement")]
+        {
+            println!(
+                "max_batch {max_batch:>3}: {:.0} answers/s, {:.0} commits/s",
+                saved as f64 / seconds,
+                commits as f64 / seconds
+            );
+        }
+    }
+}

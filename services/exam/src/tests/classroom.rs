@@ -57,6 +57,11 @@ fn nobody(name: &'static str) -> RpcClient {
 
 /// The service over a database.
 pub fn assemble(db: Database) -> Exams {
+    assemble_with(db, 500)
+}
+
+/// As [`assemble`], with so many answers of a batch at most.
+pub fn assemble_with(db: Database, max_batch: usize) -> Exams {
     let roster = Roster::new(
         db.clone(),
         nobody("auth"),
@@ -68,7 +73,7 @@ pub fn assemble(db: Database) -> Exams {
         close_after_seconds: 2,
         writes: Writes {
             writers: 2,
-            max_batch: 500,
+            max_batch,
         },
     };
     Exams::new(db, Clock::system(), PageTokens::new(b"a key"), roster, settings)
