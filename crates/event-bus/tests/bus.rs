@@ -7,7 +7,7 @@ mod fixture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use contracts::events::v1::{EnrollmentCreated, UserRegistered, UserUpdated};
+use contracts::events::v1::{UserRegistered, UserUpdated, VideoMetadataFetched};
 use event_bus::{EXCHANGE, HandlerError, Subscription, outbox};
 use fixture::{Fixture, PATIENCE, count_up, registered};
 use lapin::options::BasicPublishOptions;
@@ -56,10 +56,11 @@ async fn an_event_that_no_queue_takes_is_kept_and_published_when_one_does() {
     test.append([registered(0)]).await;
     test.all_published().await;
     let (connection, channel) = test.broker.connect().await;
+    // The only queue that it goes to.
     let unbind = channel.queue_unbind(
-        "notification.enrollments".into(),
+        "catalog.video-metadata".into(),
         EXCHANGE.into(),
-        "enrollment.created".into(),
+        "video.metadata_fetched".into(),
         FieldTable::default(),
     );
     unbind.await.unwrap();
@@ -68,11 +69,11 @@ async fn an_event_that_no_queue_takes_is_kept_and_published_when_one_does() {
             for number in 0..90 {
                 outbox::append(&mut tx, &registered(number)).await?;
                 if number % 3 == 0 {
-                    let course = EnrollmentCreated {
-                        enrollment_id: number.to_string(),
+                    let told = VideoMetadataFetched {
+                        video_id: number.to_string(),
                         ..Default::default()
                     };
-                    outbox::append(&mut tx, &course).await?;
+                    outbox::append(&mut tx, &told).await?;
                 }
             }
             tx.commit(()).await
@@ -83,18 +84,18 @@ async fn an_event_that_no_queue_takes_is_kept_and_published_when_one_does() {
     test.all_published().await;
     relay.stop().await;
     let tried_again: i64 = test
-        .scalar("SELECT count(*) FROM outbox WHERE type = 'enrollment.created' AND attempts > 0")
+        .scalar("SELECT count(*) FROM outbox WHERE type = 'video.metadata_fetched' AND attempts > 0")
         .await;
     assert_eq!(tried_again, 30);
     let mut taken: Vec<String> = test
         .broker
-        .take_all("notification.enrollments")
+        .take_all("catalog.video-metadata")
         .await
         .iter()
         .map(|message| {
-            serde_json::from_slice::<EnrollmentCreated>(&message.data)
+            serde_json::from_slice::<VideoMetadataFetched>(&message.data)
                 .unwrap()
-                .enrollment_id
+                .video_id
         })
         .collect();
     taken.sort();
