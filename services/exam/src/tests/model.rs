@@ -18,6 +18,8 @@ use crate::usecases::regrade::regrade;
 const LIMIT: i64 = 600;
 const GRACE: i64 = 5;
 const CLOSE_AFTER: i64 = 2;
+/// Sums of these stay seconds away from a deadline with its grace, as real time passes too while a run goes on.
+const PASSES: [i64; 6] = [10, 300, 590, 602, 610, 1_200];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -43,9 +45,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Start),
         6 => (0..2_usize, 0..3_usize, 0..6_i32).prop_map(|(question, option, sequence)| Step::Save { question, option, sequence }),
         2 => Just(Step::Submit),
-        1 => prop::sample::select(vec![0, 100, 1_000]).prop_map(|seconds| Step::Extend { seconds }),
+        1 => prop::sample::select(vec![0, 100, 2_000]).prop_map(|seconds| Step::Extend { seconds }),
         2 => Just(Step::CloseDue),
-        2 => prop::sample::select(vec![1, 300, 598, 603, 610, 1_200]).prop_map(|seconds| Step::Pass { seconds }),
+        2 => prop::sample::select(PASSES.to_vec()).prop_map(|seconds| Step::Pass { seconds }),
         1 => Just(Step::Regrade),
     ]
 }
