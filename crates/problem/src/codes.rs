@@ -91,7 +91,6 @@ codes! {
     ATTEMPT_OPEN = "attempt_open", Conflict, "The attempt is still going on.", "Deneme sürüyor.";
     EXAM_HAS_NO_QUESTIONS = "exam_has_no_questions", Conflict, "The exam has no questions, or fewer in the bank than it draws.", "Sınavda soru yok ya da bankada çekilecek kadar soru yok.";
     EXAM_ARCHIVED = "exam_archived", Conflict, "The exam is archived.", "Sınav arşivlenmiş.";
-    IMPORT_FAULTY = "import_faulty", Invalid, "The source has faults; nothing was imported.", "Kaynakta hatalar var; hiçbir şey aktarılmadı.";
     UNKNOWN_USER = "unknown_user", Invalid, "There is no such user.", "Böyle bir kullanıcı yok.";
 }
 

@@ -9,6 +9,7 @@ pub mod grades;
 pub mod questions;
 pub mod revisions;
 pub mod statistics;
+pub mod users;
 
 /// A stored value that our own code could not have written.
 #[derive(Debug, thiserror::Error)]

@@ -16,6 +16,7 @@ use crate::storage::attempts::{self, Attempt};
 use crate::storage::audit::{self, Entry};
 use crate::storage::exams::{self, Exam};
 use crate::storage::grades;
+use crate::storage::users;
 
 /// More time as it is listed.
 pub struct Listed {
@@ -61,9 +62,7 @@ pub async fn list(app: &Exams, caller: &Caller, id: ExamId) -> Result<Vec<Listed
         .await
         .map_err(problem_of)?;
     let ids: Vec<_> = all.keys().map(|user| user.0).collect();
-    let mut names = accommodations::names(app.db.primary(), &ids)
-        .await
-        .map_err(problem_of)?;
+    let mut names = users::names(app.db.primary(), &ids).await.map_err(problem_of)?;
     let mut listed: Vec<Listed> = all
         .into_iter()
         .map(|(user_id, accommodation)| Listed {

@@ -13,11 +13,11 @@ use crate::app::Exams;
 use crate::domain::attempt::State;
 use crate::domain::policy::may_review;
 use crate::domain::question::Question;
-use crate::storage::accommodations::names;
 use crate::storage::answers::Stored;
 use crate::storage::attempts::{self, Attempt, Listed};
 use crate::storage::grades::{self, Grade};
 use crate::storage::questions;
+use crate::storage::users::names;
 
 /// A question of a result.
 pub struct Reviewed {

@@ -1,0 +1,133 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::routing::get;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::config::YouTubeSettings;
+use crate::storage::metadata;
+use crate::storage::videos::Video;
+use crate::usecases::sync_metadata::MetadataSync;
+use crate::youtube::YouTube;
+
+/// A YouTube of our own: it answers as told, and remembers what it was asked for.
+#[derive(Default)]
+struct Stub {
+    asked: Mutex<Vec<String>>,
+    answers: Mutex<Vec<(u16, String)>>,
+    count: AtomicUsize,
+}
+
+async fn serve(State(stub): State<Arc<Stub>>, RawQuery(query): RawQuery) -> (StatusCode, String) {
+    stub.asked.lock().push(query.unwrap_or_default());
+    stub.count.fetch_add(1, Ordering::SeqCst);
+    let (status, body) = stub
+        .answers
+        .lock()
+        .pop()
+        .unwrap_or((200, r#"{"items": []}"#.into()));
+    (StatusCode::from_u16(status).unwrap(), body)
+}
+
+async fn sync(cinema: &Cinema) -> (MetadataSync, Arc<Stub>) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let stub = Arc::new(Stub::default());
+    let router = Router::new()
+        .route("/videos", get(serve))
+        .with_state(Arc::clone(&stub));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let settings = YouTubeSettings {
+        api_key: "key".into(),
+        base_url,
+        sync_hours: 6,
+    };
+    let youtube = YouTube::new(&settings).unwrap().unwrap();
+    (
+        MetadataSync::new(cinema.app.db.clone(), cinema.clock.clone(), youtube, 6),
+        stub,
+    )
+}
+
+async fn keep(cinema: &Cinema, youtube_id: &str) -> VideoId {
+    let id = cinema.video(0).await;
+    let video = Video {
+        id,
+        version: 1,
+        course_id: cinema.course,
+        youtube_id: youtube_id.into(),
+        title: "Video".into(),
+        duration_seconds: 0,
+        order_index: 0,
+        is_deleted: false,
+    };
+    let now = cinema.clock.now();
+    let mut connection = cinema.app.db.primary().acquire().await.unwrap();
+    metadata::keep(&mut connection, &video).await.unwrap();
+    sqlx::query("UPDATE video_progress.metadata SET due_at = $1 WHERE video_id = $2")
+        .bind(now)
+        .bind(id)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    id
+}
+
+const TOLD: &str = "SELECT count(*) FROM video_progress.outbox WHERE type = 'video.metadata_fetched'";
+
+#[tokio::test]
+async fn new_videos_are_asked_for_in_batches_and_only_changes_are_told() {
+    let cinema = Cinema::open().await;
+    let (sync, stub) = sync(&cinema).await;
+    for number in 0..60 {
+        keep(&cinema, &format!("video-{number:05}")).await;
+    }
+    keep(&cinema, "'; DROP TAB").await;
+    let mut rounds = Vec::new();
+    while let count @ 1.. = sync.round().await.unwrap() {
+        rounds.push(count);
+    }
+    assert_eq!(rounds, [50, 11]);
+    let asked = stub.asked.lock().join("&");
+    assert_eq!(
+        (asked.matches("video-").count(), asked.contains("DROP")),
+        (60, false)
+    );
+    assert_eq!(
+        cinema
+            .count("SELECT count(*) FROM video_progress.metadata WHERE status = 'gone'")
+            .await,
+        61
+    );
+    assert_eq!(cinema.count(TOLD).await, 61);
+    // Six hours later all are asked for again, and there is nothing new to tell.
+    cinema.clock.advance(Duration::from_hours(6));
+    while sync.round().await.unwrap() > 0 {}
+    assert_eq!(
+        (stub.count.load(Ordering::SeqCst), cinema.count(TOLD).await),
+        (4, 61)
+    );
+}
+
+#[tokio::test]
+async fn a_used_up_quota_waits_and_a_broken_answer_loses_nothing() {
+    let cinema = Cinema::open().await;
+    let (sync, stub) = sync(&cinema).await;
+    keep(&cinema, "abcdefghijk").await;
+    let quota = r#"{"error": {"errors": [{"reason": "quotaExceeded"}], "code": 403}}"#;
+    let found = r#"{"items": [{"id": "abcdefghijk", "snippet": {"title": "T"}, "contentDetails": {"duration": "PT2M"}}]}"#;
+    *stub.answers.lock() = vec![(200, found.into()), (200, "<html>".into()), (403, quota.into())];
+    assert_eq!(sync.round().await.unwrap(), 0);
+    assert_eq!(sync.round().await.unwrap(), 0, "not due for an hour");
+    assert_eq!(stub.count.load(Ordering::SeqCst), 1);
+    cinema.clock.advance(Duration::from_hours(1));
+    assert_eq!(sync.round().await.unwrap(), 0, "an answer that cannot be read");
+    cinema.clock.advance(Duration::from_mins(1));
+    assert_eq!(sync.round().await.unwrap(), 1);
+    let known =
+        "SELECT count(*) FROM video_progress.metadata WHERE status = 'available' AND duration_seconds = 120";
+    assert_eq!((cinema.count(known).await, cinema.count(TOLD).await), (1, 1));
+}
