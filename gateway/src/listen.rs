@@ -1,5 +1,7 @@
 //! The accept loop. Our own, as `axum::serve` gives hyper no timer, and without one a client can send its head for ever.
 
+mod linger;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::body::Body;
 use dashmap::DashMap;
 use http::Request;
 use hyper::body::Incoming;
@@ -168,7 +169,7 @@ impl Connection {
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
-            router.clone().oneshot(request.map(Body::new))
+            router.clone().oneshot(linger::request(request))
         });
         let connection = self
             .builder

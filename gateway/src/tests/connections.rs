@@ -78,7 +78,7 @@ async fn one_address_has_only_so_many_connections() {
 
 #[tokio::test]
 async fn http2_is_spoken_over_plain_tcp() {
-    let edge = Edge::start().await;
+    let edge = Edge::start_with(Options::default()).await;
     let client = client().http2_prior_knowledge().build().unwrap();
     let calls = (0..50).map(|_| client.get(edge.url("/api/v1/courses")).send());
     for response in futures::future::join_all(calls).await {
@@ -144,4 +144,25 @@ async fn what_is_under_way_is_answered_before_it_stops() {
         .unwrap()
         .unwrap()
         .unwrap();
+}
+
+/// A client that sends all of a body that is too large before it reads: the answer waits for it, on whatever connection.
+#[tokio::test]
+async fn an_early_answer_reaches_who_is_still_sending() {
+    let edge = Edge::start_with(Options::default()).await;
+    for _ in 0..20 {
+        let stream = TcpStream::connect(edge.address).await.unwrap();
+        let (mut reads, mut writes) = stream.into_split();
+        let body = vec![b'x'; 4 << 20];
+        let head = format!(
+            "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        writes.write_all(head.as_bytes()).await.unwrap();
+        writes.write_all(&body).await.unwrap();
+        let mut text = vec![0; 4_096];
+        let length = timeout(PATIENCE, reads.read(&mut text)).await.unwrap().unwrap();
+        let text = String::from_utf8_lossy(&text[..length]);
+        assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+    }
 }

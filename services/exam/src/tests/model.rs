@@ -254,8 +254,10 @@ async fn random_runs_do_what_the_reference_does() {
         for (student, steps) in students.iter().zip(&steps) {
             run(&room, exam, student, steps).await;
             // What is left of a run must not be graded again in the next.
-            room.execute("TRUNCATE exam.grades, exam.answers, exam.attempts".into())
-                .await;
+            room.execute(
+                "DELETE FROM exam.grades; DELETE FROM exam.answers; DELETE FROM exam.attempts".into(),
+            )
+            .await;
         }
     }
 }
