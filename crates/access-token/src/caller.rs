@@ -22,6 +22,15 @@ impl Caller {
         }
     }
 
+    /// The signed-in user in person: what concerns the account itself is nothing for who acts in their name.
+    pub fn in_person(&self) -> Result<&User, Problem> {
+        let user = self.user()?;
+        if user.impersonator.is_some() {
+            return Err(Problem::new(&codes::PERMISSION_DENIED));
+        }
+        Ok(user)
+    }
+
     /// Whether the caller's token carries the permission.
     pub fn has(&self, permission: &str) -> bool {
         matches!(self, Self::User(user) if user.has(permission))
@@ -33,6 +42,8 @@ impl Caller {
 pub struct User {
     pub id: UserId,
     pub session_id: SessionId,
+    /// Who acts as this user.
+    pub impersonator: Option<UserId>,
     pub token_id: String,
     pub roles: Vec<String>,
     pub permissions: Vec<String>,

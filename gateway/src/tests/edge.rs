@@ -185,6 +185,7 @@ impl Edge {
         let token = UserToken {
             user_id: UserId::new(now),
             session_id: SessionId::new(now),
+            impersonator: None,
             token_id: TokenId::new(now),
             roles: &[],
             permissions: &permissions,
