@@ -2,6 +2,7 @@
 
 pub mod device;
 pub mod email;
+pub mod foreign_hash;
 pub mod name;
 pub mod password;
 pub mod rotation;
