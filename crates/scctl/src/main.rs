@@ -7,6 +7,7 @@ mod jobs;
 mod output;
 mod target;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -65,8 +66,10 @@ async fn main() -> ExitCode {
         Action::Dlq { action } => dlq::run(&target, output, action).await,
         Action::Events { action } => events::run(&target, output, action).await,
         Action::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "scctl", &mut std::io::stdout());
-            Ok(())
+            // By way of memory, as it panics when a reader goes away early.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "scctl", &mut script);
+            std::io::stdout().write_all(&script).map_err(Into::into)
         }
     };
     match outcome {
