@@ -129,7 +129,7 @@ impl App for Auth {
             "own-revocations",
             jobs::follow_revocations(app.clone(), runtime.shutdown()),
         );
-        runtime.spawn("cleaning", jobs::clean(app.clone(), runtime.shutdown()));
+        runtime.schedule([jobs::clean(&app)?]);
         runtime.grpc(|routes| {
             routes.add_service(AuthServiceServer::new(AuthGrpc::new(app.clone())));
             routes.add_service(UserServiceServer::new(UserGrpc::new(app)));
