@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use problem::{Problem, codes};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use typed_id::{SessionId, UserId};
 
@@ -38,7 +39,7 @@ impl Caller {
 }
 
 /// A signed-in user, as the token tells.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct User {
     pub id: UserId,
     pub session_id: SessionId,
@@ -47,6 +48,7 @@ pub struct User {
     pub token_id: String,
     pub roles: Vec<String>,
     pub permissions: Vec<String>,
+    /// To the microsecond: a token issued in the second of a revocation is judged rightly.
     pub issued_at: OffsetDateTime,
     pub expires_at: OffsetDateTime,
 }

@@ -50,3 +50,14 @@ pub struct Claims {
     #[serde(default)]
     pub scope: String,
 }
+
+impl Claims {
+    /// When it was issued, in microseconds, as well as the token tells.
+    pub(crate) fn issued_us(&self) -> i64 {
+        if self.iat_us > 0 {
+            self.iat_us
+        } else {
+            self.iat * 1_000_000
+        }
+    }
+}

@@ -139,7 +139,8 @@ fn caller_of(kind: TokenKind, claims: &Claims) -> Option<Caller> {
             token_id: claims.jti.clone(),
             roles: claims.roles.clone(),
             permissions: claims.scope.split_whitespace().map(str::to_owned).collect(),
-            issued_at: OffsetDateTime::from_unix_timestamp(claims.iat).ok()?,
+            issued_at: OffsetDateTime::from_unix_timestamp_nanos(i128::from(claims.issued_us()) * 1_000)
+                .ok()?,
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).ok()?,
         }))),
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
+use live::{Push, Tickets};
 use postgres::{Database, PageTokens};
 use rpc_client::RpcClient;
 use service_runtime::{App, NoCommand, Runtime};
@@ -29,6 +30,9 @@ pub struct Notification {
     pub texts: Texts,
     pub links: Links,
     pub wake_sender: Arc<Notify>,
+    pub tickets: Tickets,
+    /// To the sockets of whom it concerns, after the commit.
+    pub push: Push,
 }
 
 impl App for Notification {
@@ -42,6 +46,7 @@ impl App for Notification {
     }
 
     async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
+        let (push, pusher) = live::push(runtime.redis().clone(), runtime.clock());
         let app = Arc::new(Self {
             db: runtime.database().clone(),
             clock: runtime.clock(),
@@ -50,6 +55,8 @@ impl App for Notification {
             texts: Texts::load()?,
             links: Links::new(runtime.public_url()),
             wake_sender: Arc::new(Notify::new()),
+            tickets: Tickets::new(runtime.redis().clone()),
+            push,
         });
         let sender = Sender {
             db: app.db.clone(),
@@ -61,6 +68,7 @@ impl App for Notification {
         };
         let shutdown = runtime.shutdown();
         runtime.spawn("mail-sender", sender.run(shutdown));
+        runtime.spawn("live-push", pusher.run(runtime.shutdown()));
         runtime.consume(consumers::users(&app));
         runtime.consume(consumers::accounts(&app));
         runtime.consume(consumers::enrollments(&app));

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use contracts::notification::v1::notification_service_server::NotificationService;
 use contracts::notification::v1::{
-    ListNotificationsRequest, ListNotificationsResponse, MarkAllReadRequest, MarkAllReadResponse,
-    MarkReadRequest, Notification,
+    CreateLiveTicketRequest, CreateLiveTicketResponse, ListNotificationsAfterRequest,
+    ListNotificationsAfterResponse, ListNotificationsRequest, ListNotificationsResponse, MarkAllReadRequest,
+    MarkAllReadResponse, MarkReadRequest, Notification,
 };
 use contracts::timestamp;
 use problem::Problem;
@@ -14,8 +15,10 @@ use tonic::{Request, Response, Status};
 use typed_id::{InvalidId, NotificationId};
 
 use crate::app::Notification as App;
-use crate::storage::notifications::Notification as Stored;
+use crate::storage::notifications::{NewNotification, Notification as Stored};
+use crate::usecases::create_live_ticket::create_live_ticket;
 use crate::usecases::list_notifications::list_notifications;
+use crate::usecases::list_notifications_after::list_notifications_after;
 use crate::usecases::mark_read::{mark_all_read, mark_read};
 
 pub struct NotificationGrpc {
@@ -48,9 +51,7 @@ impl NotificationService for NotificationGrpc {
 
     async fn mark_read(&self, request: Request<MarkReadRequest>) -> Result<Response<Notification>, Status> {
         let (caller, req) = admit(request)?;
-        let id: NotificationId = req.id.parse().map_err(|fault: InvalidId| {
-            Problem::invalid_field("id", "string.uuid", "has to be a UUID").with_source(fault)
-        })?;
+        let id: NotificationId = req.id.parse().map_err(|fault| not_a_uuid("id", fault))?;
         Ok(Response::new(mark_read(&self.app, &caller, id).await?.into()))
     }
 
@@ -64,6 +65,42 @@ impl NotificationService for NotificationGrpc {
             marked_count: i32::try_from(marked).unwrap_or(i32::MAX),
         }))
     }
+
+    async fn create_live_ticket(
+        &self,
+        request: Request<CreateLiveTicketRequest>,
+    ) -> Result<Response<CreateLiveTicketResponse>, Status> {
+        let (caller, _) = admit(request)?;
+        let ticket = create_live_ticket(&self.app, &caller).await?;
+        Ok(Response::new(CreateLiveTicketResponse {
+            ticket: ticket.text,
+            expires_in: i32::try_from(ticket.lives.as_secs()).unwrap_or(i32::MAX),
+        }))
+    }
+
+    async fn list_notifications_after(
+        &self,
+        request: Request<ListNotificationsAfterRequest>,
+    ) -> Result<Response<ListNotificationsAfterResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let user = req
+            .user_id
+            .parse()
+            .map_err(|fault| not_a_uuid("user_id", fault))?;
+        let after = req
+            .after_id
+            .parse()
+            .map_err(|fault| not_a_uuid("after_id", fault))?;
+        let (found, has_more) = list_notifications_after(&self.app, user, after).await?;
+        Ok(Response::new(ListNotificationsAfterResponse {
+            notifications: found.into_iter().map(Notification::from).collect(),
+            has_more,
+        }))
+    }
+}
+
+fn not_a_uuid(field: &str, fault: InvalidId) -> Problem {
+    Problem::invalid_field(field, "string.uuid", "has to be a UUID").with_source(fault)
 }
 
 impl From<Stored> for Notification {
@@ -76,6 +113,20 @@ impl From<Stored> for Notification {
             read: stored.read_at.is_some(),
             created_at: Some(timestamp(stored.created_at)),
             link: stored.link,
+        }
+    }
+}
+
+impl From<&NewNotification<'_>> for Notification {
+    fn from(new: &NewNotification<'_>) -> Self {
+        Self {
+            id: new.id.into(),
+            kind: new.kind.to_owned(),
+            title: new.title.to_owned(),
+            body: new.body.to_owned(),
+            read: false,
+            created_at: Some(timestamp(new.created_at)),
+            link: new.link.to_owned(),
         }
     }
 }

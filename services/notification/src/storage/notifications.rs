@@ -51,9 +51,9 @@ impl From<Row> for Notification {
     }
 }
 
-/// Writes a notification unless there is one for this event and recipient.
-pub async fn insert(db: impl PgExecutor<'_>, new: &NewNotification<'_>) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+/// Writes a notification unless there is one for this event and recipient; false when there was.
+pub async fn insert(db: impl PgExecutor<'_>, new: &NewNotification<'_>) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
         "INSERT INTO notification.notifications (id, user_id, event_id, kind, title, body, link, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (event_id, user_id) DO NOTHING",
         new.id.0,
@@ -67,7 +67,28 @@ pub async fn insert(db: impl PgExecutor<'_>, new: &NewNotification<'_>) -> Resul
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
+}
+
+/// A user's notifications after an id, oldest first.
+pub async fn page_after(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    after: NotificationId,
+    limit: i64,
+) -> Result<Vec<Notification>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
+         WHERE user_id = $1 AND id > $2
+         ORDER BY id LIMIT $3",
+        user.0,
+        after.0,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Notification::from).collect())
 }
 
 /// A user's notifications, newest first, before `before`.

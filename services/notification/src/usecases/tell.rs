@@ -48,7 +48,14 @@ pub async fn tell(
             link: &message.path,
             created_at: now,
         };
-        notifications::insert(&mut **tx, &new).await?;
+        if notifications::insert(&mut **tx, &new).await? {
+            let (push, told) = (
+                app.push.clone(),
+                contracts::notification::v1::Notification::from(&new),
+            );
+            let user = to.user_id;
+            tx.after_commit(move || push.tell(user, told));
+        }
     }
     if let Some(kind) = message.mail {
         let link = Some(message.link.as_str()).filter(|link| !link.is_empty());
