@@ -6,6 +6,7 @@ mod consumers;
 mod demo;
 mod domain;
 mod grpc;
+mod personal_data;
 mod projections;
 mod storage;
 mod usecases;

@@ -19,6 +19,7 @@ use crate::domain::texts::Texts;
 use crate::grpc::NotificationGrpc;
 use crate::mail::sender::Sender;
 use crate::mail::transport::Transport;
+use crate::personal_data::PERSONAL_DATA;
 use links::Links;
 
 /// What the use cases work with.
@@ -73,6 +74,7 @@ impl App for Notification {
         runtime.consume(consumers::accounts(&app));
         runtime.consume(consumers::enrollments(&app));
         runtime.consume(consumers::learning(&app));
+        personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             routes.add_service(NotificationServiceServer::new(NotificationGrpc::new(app)));
         });

@@ -6,6 +6,7 @@ mod consumers;
 mod domain;
 mod grpc;
 mod mail;
+mod personal_data;
 mod recipients;
 mod storage;
 mod usecases;

@@ -26,6 +26,8 @@ pub const TABLE: &[(&str, [u16; 6])] = &[
     ("UpdateUser", [401, 403, 403, 403, 403, 200]),
     ("ListRoles", [401, 403, 403, 403, 403, 200]),
     ("PutRole", [401, 403, 403, 403, 403, 200]),
+    ("ImportUsers", [401, 403, 403, 403, 403, 202]),
+    ("ExportMe", [401, 202, 202, 202, 202, 202]),
     ("ImpersonateUser", [401, 403, 403, 403, 403, 200]),
     ("ListServiceAccounts", [401, 403, 403, 403, 403, 200]),
     ("CreateServiceAccount", [401, 403, 403, 403, 403, 201]),
@@ -96,6 +98,8 @@ pub const TABLE: &[(&str, [u16; 6])] = &[
     ("ListAccommodations", [401, 403, 403, 200, 403, 200]),
     ("GradeAnswer", [401, 403, 403, 200, 404, 200]),
     ("Regrade", [401, 403, 403, 200, 403, 200]),
+    ("GetOperation", [401, 404, 404, 404, 404, 200]),
+    ("GetOperationResult", [401, 404, 404, 404, 404, 200]),
     // Last, as it ends the askers' sessions.
     ("Logout", [401, 204, 204, 204, 204, 204]),
 ];
