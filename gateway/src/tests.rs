@@ -6,5 +6,8 @@ mod connections;
 mod edge;
 mod errors;
 mod health;
+mod http2;
 mod identity;
 mod limits;
+mod raw;
+mod slow;
