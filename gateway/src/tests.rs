@@ -1,6 +1,7 @@
 //! The gateway as its clients see it, over stubs of the services.
 
 mod backend;
+mod bodies;
 mod caching;
 mod connections;
 mod edge;
@@ -8,6 +9,9 @@ mod errors;
 mod health;
 mod http2;
 mod identity;
+mod injection;
 mod limits;
+mod paths;
 mod raw;
 mod slow;
+mod smuggling;
