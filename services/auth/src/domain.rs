@@ -1,6 +1,7 @@
 //! Pure rules: no I/O, no proto, no SQL.
 
 pub mod email;
+pub mod foreign_hash;
 pub mod name;
 pub mod password;
 pub mod rotation;
