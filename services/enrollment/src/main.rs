@@ -8,6 +8,8 @@ mod domain;
 mod grpc;
 mod projections;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod usecases;
 
 fn main() -> std::process::ExitCode {
