@@ -58,7 +58,9 @@ impl App for Enrollment {
         runtime.consume(consumers::users());
         personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
-            routes.add_service(EnrollmentServiceServer::new(EnrollmentGrpc::new(app)));
+            let service = EnrollmentServiceServer::new(EnrollmentGrpc::new(app));
+            // Rosters are imported as files.
+            routes.add_service(service.max_decoding_message_size(32 << 20));
         });
         Ok(())
     }

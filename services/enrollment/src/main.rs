@@ -9,6 +9,8 @@ mod grpc;
 mod personal_data;
 mod projections;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod usecases;
 
 fn main() -> std::process::ExitCode {

@@ -8,11 +8,11 @@ use contracts::auth::v1::{
     ConfirmTotpRequest, ConfirmTotpResponse, CreateServiceAccountRequest, CreateServiceAccountResponse,
     CreateUserRequest, DeleteMeRequest, DeleteOtherSessionsRequest, DeleteServiceAccountRequest,
     DeleteSessionRequest, DeleteTotpRequest, EnrollTotpRequest, EnrollTotpResponse, ExportMeRequest,
-    GetMeRequest, GetUserRequest, ImpersonateUserRequest, ImportUsersRequest, ListAuditLogRequest,
-    ListAuditLogResponse, ListRolesRequest, ListRolesResponse, ListServiceAccountsRequest,
-    ListServiceAccountsResponse, ListSessionsRequest, ListSessionsResponse, ListUsersRequest,
-    ListUsersResponse, Operation, PutRoleRequest, ResendVerificationRequest, Role, UpdateMeRequest,
-    UpdateUserRequest, User,
+    FindUsersByEmailRequest, FindUsersByEmailResponse, FoundUser, GetMeRequest, GetUserRequest,
+    ImpersonateUserRequest, ImportUsersRequest, ListAuditLogRequest, ListAuditLogResponse, ListRolesRequest,
+    ListRolesResponse, ListServiceAccountsRequest, ListServiceAccountsResponse, ListSessionsRequest,
+    ListSessionsResponse, ListUsersRequest, ListUsersResponse, Operation, PutRoleRequest,
+    ResendVerificationRequest, Role, UpdateMeRequest, UpdateUserRequest, User,
 };
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
@@ -34,8 +34,7 @@ use crate::usecases::put_role::{list_roles, put_role};
 use crate::usecases::sessions::{end_other_sessions, end_session, list_sessions};
 use crate::usecases::update_user::{update_me, update_user};
 use crate::usecases::verify_email::resend_verification;
-use crate::usecases::{second_factor, service_accounts};
-use crate::usecases::{user, users_by_id};
+use crate::usecases::{second_factor, service_accounts, user, users_by_email, users_by_id};
 
 pub struct UserGrpc {
     app: Arc<Auth>,
@@ -327,5 +326,20 @@ impl UserService for UserGrpc {
             .map(Into::into)
             .collect();
         Ok(Response::new(BatchGetUsersResponse { users }))
+    }
+
+    async fn find_users_by_email(
+        &self,
+        request: Request<FindUsersByEmailRequest>,
+    ) -> Result<Response<FindUsersByEmailResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let found = users_by_email(&self.app, req.emails).await?.into_iter();
+        let users = found
+            .map(|(asked, user)| FoundUser {
+                asked,
+                user: Some(user.into()),
+            })
+            .collect();
+        Ok(Response::new(FindUsersByEmailResponse { users }))
     }
 }
