@@ -16,6 +16,7 @@ use crate::app::Gateway;
 pub struct Admitted {
     /// The token to pass on.
     pub token: Option<String>,
+    pub caller: Caller,
 }
 
 /// Authenticates, limits and checks the policy, in this order: the limit is the user's where there is one, and a wrong token
@@ -40,7 +41,7 @@ pub async fn admit(
             }
             _ => {}
         }
-        Ok(Admitted { token })
+        Ok(Admitted { token, caller })
     });
     (limits, admitted)
 }

@@ -20,6 +20,7 @@ use crate::listen::Listener;
 use crate::live::hub::Hub;
 use crate::live::{self, Live};
 use crate::rest::Routes;
+use crate::rest::shared::SharedAnswers;
 use crate::{pages, stack};
 
 /// What requests are served with.
@@ -28,6 +29,7 @@ pub struct Gateway {
     pub limiter: RateLimiter,
     pub rates: RateSettings,
     pub clients: Clients,
+    pub shared: SharedAnswers,
     /// For the body of a request to arrive.
     pub body_timeout: Duration,
     pub live: Live,
@@ -91,6 +93,7 @@ impl App for Gateway {
                 video_progress: runtime.rpc("video_progress"),
                 exam: runtime.rpc("exam"),
             },
+            shared: SharedAnswers::new(),
             body_timeout: Duration::from_secs(settings.http.body_timeout_seconds),
             live: Live {
                 hub: Arc::clone(&hub),

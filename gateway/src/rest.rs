@@ -1,6 +1,7 @@
 //! Every RPC with an HTTP rule as a route, through one generic handler.
 
 mod reply;
+pub mod shared;
 
 use std::sync::Arc;
 
@@ -16,8 +17,10 @@ use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use problem::{Problem, codes};
 use request_context::{RequestContext, header};
+use rpc_client::RpcClient;
 
-use crate::admission::admit;
+use self::shared::SharedAnswer;
+use crate::admission::{Admitted, admit};
 use crate::answer::problem_answer;
 use crate::app::Gateway;
 
@@ -58,7 +61,7 @@ async fn handle<R: Rest>(
     let (head, body) = request.into_parts();
     let (limits, admitted) = admit(&gateway, R::METHOD, &head.headers).await;
     let served = match admitted {
-        Ok(admitted) => serve::<R>(&gateway, admitted.token, path, &head.uri, &head.headers, body).await,
+        Ok(admitted) => serve_or_share::<R>(&gateway, admitted, path, &head.uri, &head.headers, body).await,
         Err(problem) => Err(problem),
     };
     let mut response = served.unwrap_or_else(|problem| {
@@ -69,9 +72,9 @@ async fn handle<R: Rest>(
     response
 }
 
-async fn serve<R: Rest>(
+async fn serve_or_share<R: Rest>(
     gateway: &Gateway,
-    token: Option<String>,
+    admitted: Admitted,
     path: Result<RawPathParams, RawPathParamsRejection>,
     uri: &Uri,
     headers: &HeaderMap,
@@ -79,6 +82,54 @@ async fn serve<R: Rest>(
 ) -> Result<Response, Problem> {
     let path =
         path.map_err(|_| Problem::new(&codes::MALFORMED_REQUEST).with_detail("the path is not UTF-8"))?;
+    let whole = uri.path_and_query().map_or("", |whole| whole.as_str());
+    // What is refused, or not the same for everybody, is answered in person.
+    if let Some(key) = gateway.shared.key(R::METHOD, &admitted.caller, whole)
+        && let Some(answer) = gateway.shared.get(key, fetch::<R>(gateway, &path, uri)).await
+    {
+        return Ok(answer.response(headers));
+    }
+    let is_write = R::METHOD.http.is_some_and(|http| http.verb != "GET");
+    let served = serve::<R>(gateway, admitted.token, path, uri, headers, body).await;
+    if is_write {
+        // Also when it failed: it may have been done all the same.
+        gateway.shared.written(R::METHOD);
+    }
+    served
+}
+
+/// The answer that everybody gets: asked for without a caller.
+async fn fetch<R: Rest>(gateway: &Gateway, path: &RawPathParams, uri: &Uri) -> Result<SharedAnswer, Problem> {
+    let path: Vec<(&str, &str)> = path.iter().collect();
+    let request = R::bind(RestInput {
+        path: &path,
+        query: uri.query(),
+        body: b"",
+    })?;
+    let context = RequestContext {
+        authorization: None,
+        idempotency_key: None,
+        ..request_context::current()
+    };
+    let answer = request_context::scope(context, client::<R>(gateway)?.call::<R>(request)).await?;
+    SharedAnswer::of::<R>(answer.get_ref())
+}
+
+fn client<R: Rest>(gateway: &Gateway) -> Result<&RpcClient, Problem> {
+    gateway
+        .clients
+        .of(R::METHOD.service)
+        .ok_or_else(|| Problem::internal("an RPC of no service"))
+}
+
+async fn serve<R: Rest>(
+    gateway: &Gateway,
+    token: Option<String>,
+    path: RawPathParams,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let idempotency_key = idempotency_key(headers)?;
     let reading = Limited::new(body, R::METHOD.policy.max_body_bytes).collect();
     let Ok(body) = tokio::time::timeout(gateway.body_timeout, reading).await else {
@@ -95,16 +146,12 @@ async fn serve<R: Rest>(
         query: uri.query(),
         body: &body,
     })?;
-    let client = gateway
-        .clients
-        .of(R::METHOD.service)
-        .ok_or_else(|| Problem::internal("an RPC of no service"))?;
     let context = RequestContext {
         authorization: token.map(Into::into),
         idempotency_key,
         ..request_context::current()
     };
-    let answer = request_context::scope(context, client.call::<R>(request)).await?;
+    let answer = request_context::scope(context, client::<R>(gateway)?.call::<R>(request)).await?;
     reply::reply::<R>(answer, headers)
 }
 

@@ -60,6 +60,8 @@ pub enum Auth {
 pub struct CachePolicy {
     pub ttl_seconds: u32,
     pub per_user: bool,
+    /// Callers with it are never served from a cache that is shared.
+    pub except_permission: Option<&'static str>,
 }
 
 /// The named token bucket that a call draws from.

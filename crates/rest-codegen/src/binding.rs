@@ -92,8 +92,11 @@ fn write_method(code: &mut String, method: &Method) -> Result<()> {
     let policy = &method.policy;
     let permission = Some(&policy.permission).filter(|p| !p.is_empty());
     let location = Some(&policy.location).filter(|l| !l.is_empty());
-    let cache = policy.cache.map_or("None".to_owned(), |(ttl, per_user)| {
-        format!("Some(crate::CachePolicy {{ ttl_seconds: {ttl}, per_user: {per_user} }})")
+    let cache = policy.cache.as_ref().map_or("None".to_owned(), |(ttl, per_user, except)| {
+        let except = Some(except).filter(|permission| !permission.is_empty());
+        format!(
+            "Some(crate::CachePolicy {{ ttl_seconds: {ttl}, per_user: {per_user}, except_permission: {except:?} }})"
+        )
     });
     let http = method.http.as_ref().map_or("None".to_owned(), |http| {
         let query: Vec<&str> = http.query_fields.iter().map(prost_reflect::FieldDescriptor::name).collect();

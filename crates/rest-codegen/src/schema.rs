@@ -32,7 +32,8 @@ pub struct Policy {
     pub permission: String,
     /// `None` for an RPC without an HTTP rule.
     pub rate_class: Option<&'static str>,
-    pub cache: Option<(u32, bool)>,
+    /// Seconds, whether it is per user, and the permission that goes past it.
+    pub cache: Option<(u32, bool, String)>,
     pub success_status: u16,
     pub idempotent: bool,
     pub location: String,
@@ -277,6 +278,7 @@ impl Policy {
             Some(Value::Message(cache)) if options.has_field_by_name("cache") => Some((
                 u32::try_from(number(cache, "ttl_seconds"))?,
                 flag(cache, "per_user"),
+                text(cache, "except_permission"),
             )),
             _ => None,
         };

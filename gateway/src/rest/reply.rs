@@ -1,8 +1,10 @@
 //! A service's answer as HTTP: status, Location, ETag, caching.
 
+use std::any::TypeId;
+
 use axum::body::Body;
 use axum::response::Response;
-use contracts::Rest;
+use contracts::{Empty, Rest};
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use problem::Problem;
@@ -46,7 +48,7 @@ pub fn reply<R: Rest>(
         "no-store"
     };
     own.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
-    if status == StatusCode::NO_CONTENT || status == StatusCode::ACCEPTED {
+    if TypeId::of::<R::Response>() == TypeId::of::<Empty>() {
         return Ok(response);
     }
     if let Some(file) = R::file(&message) {

@@ -1,5 +1,7 @@
 //! Answers of services as HTTP: status, Location, entity tags, compression.
 
+use contracts::catalog::v1::rpc::GetCourse;
+
 use super::backend::FOUND;
 use super::edge::Edge;
 
@@ -139,4 +141,53 @@ async fn the_document_and_its_viewer_are_served_without_another_host() {
     for link in links {
         assert_eq!(edge.get(link, &[]).await.status, 200, "{link}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_the_same_for_everybody_is_asked_for_once_until_it_is_written() {
+    let edge = Edge::start().await;
+    let path = format!("/api/v1/courses/{FOUND}");
+    let calls = || edge.seen.calls::<GetCourse>().len();
+    let student = format!("Bearer {}", edge.token(&["enrollments:enroll"]));
+    let teacher = format!("Bearer {}", edge.token(&["courses:write"]));
+    let crowd = (0..200).map(|number| {
+        let own = [("authorization", student.as_str())];
+        let (edge, path) = (&edge, &path);
+        async move { edge.get(path, if number % 2 == 0 { &own } else { &[] }).await }
+    });
+    let answers = futures::future::join_all(crowd).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.status == 200 && answer.bytes == answers[0].bytes)
+    );
+    let crowd = calls();
+    assert!((1..20).contains(&crowd), "{crowd} calls for 200 requests");
+    assert!(
+        edge.seen
+            .calls::<GetCourse>()
+            .iter()
+            .all(|headers| !headers.contains_key("authorization")),
+        "what all get is asked for in nobody's name"
+    );
+    // Who may write sees what is written, each time.
+    for more in 1..4 {
+        assert_eq!(edge.get(&path, &[("authorization", &teacher)]).await.status, 200);
+        assert_eq!(calls(), crowd + more);
+    }
+    let body = br#"{"title":"T"}"#;
+    let own = [
+        ("authorization", teacher.as_str()),
+        ("content-type", "application/json"),
+    ];
+    assert_eq!(edge.send("POST", "/api/v1/courses", &own, body).await.status, 201);
+    edge.get(&path, &[]).await;
+    assert!(calls() > crowd + 3, "a write makes what was kept unreachable");
+    // Nobody is kept out of the count: a token that is not valid is refused as ever.
+    assert_eq!(
+        edge.get(&path, &[("authorization", "Bearer nonsense")])
+            .await
+            .status,
+        401
+    );
 }

@@ -27,6 +27,7 @@ use crate::health::Watch;
 use crate::listen::Listener;
 use crate::live::Live;
 use crate::live::hub::Hub;
+use crate::rest::shared::SharedAnswers;
 
 /// Where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -169,6 +170,7 @@ impl Edge {
                 video_progress: service("video_progress"),
                 exam: service("exam"),
             },
+            shared: SharedAnswers::new(),
             body_timeout: Duration::from_secs(http.body_timeout_seconds),
             live: Live {
                 hub: Arc::clone(&hub),

@@ -53,6 +53,7 @@ impl School {
         let teacher = Caller::User(std::sync::Arc::new(CallerUser {
             id: teacher,
             session_id: SessionId::new(now),
+            impersonator: None,
             token_id: String::new(),
             roles: Vec::new(),
             permissions: Vec::new(),
