@@ -99,6 +99,17 @@ pub const QUEUES: &[Queue] = &[
         topic: "learning",
         types: &["progress.course_completed", "exam.attempt_graded"],
     },
+    Queue {
+        service: "notification",
+        topic: "courses",
+        types: &["course.changed"],
+    },
+    // Who is in a course; apart from `enrollments`, which tells people of it and may wait for auth.
+    Queue {
+        service: "notification",
+        topic: "members",
+        types: &["enrollment.created", "enrollment.status_changed"],
+    },
 ];
 
 /// How often the broker delivers a message before it gives up by itself. Our own count comes first; this ends crash loops.

@@ -1,23 +1,24 @@
 //! The composition root.
 
-mod links;
+pub mod links;
 
 use std::sync::Arc;
 
 use clock::Clock;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use postgres::{Database, PageTokens};
+use roster::Roster;
 use rpc_client::RpcClient;
 use service_runtime::{App, NoCommand, Runtime};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 
 use crate::config::Settings;
-use crate::consumers;
 use crate::domain::texts::Texts;
 use crate::grpc::NotificationGrpc;
 use crate::mail::sender::Sender;
 use crate::mail::transport::Transport;
+use crate::{consumers, jobs};
 use links::Links;
 
 /// What the use cases work with.
@@ -28,7 +29,11 @@ pub struct Notification {
     pub auth: RpcClient,
     pub texts: Texts,
     pub links: Links,
+    pub roster: Roster,
     pub wake_sender: Arc<Notify>,
+    pub wake_announcer: Arc<Notify>,
+    /// Mails to one user in an hour, apart from those that somebody waits for.
+    pub hourly_cap: i32,
 }
 
 impl App for Notification {
@@ -43,6 +48,12 @@ impl App for Notification {
 
     async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
         let app = Arc::new(Self {
+            roster: Roster::new(
+                runtime.database().clone(),
+                runtime.rpc("auth"),
+                runtime.rpc("catalog"),
+                runtime.rpc("enrollment"),
+            ),
             db: runtime.database().clone(),
             clock: runtime.clock(),
             pages: runtime.page_tokens(),
@@ -50,17 +61,23 @@ impl App for Notification {
             texts: Texts::load()?,
             links: Links::new(runtime.public_url()),
             wake_sender: Arc::new(Notify::new()),
+            wake_announcer: Arc::new(Notify::new()),
+            hourly_cap: settings.mail.hourly_cap,
         });
-        let sender = Sender {
-            db: app.db.clone(),
-            clock: app.clock.clone(),
-            transport: Transport::new(&settings.mail)?,
-            wake: Arc::clone(&app.wake_sender),
-            concurrency: settings.mail.concurrency,
-            max_attempts: settings.mail.max_attempts,
-        };
-        let shutdown = runtime.shutdown();
-        runtime.spawn("mail-sender", sender.run(shutdown));
+        let sender = Sender::new(Arc::clone(&app), Transport::new(&settings.mail)?, &settings.mail);
+        runtime.spawn("mail-sender", sender.run(runtime.shutdown()));
+        runtime.spawn("digests", jobs::digests(Arc::clone(&app), runtime.shutdown()));
+        runtime.spawn(
+            "announcements",
+            jobs::announcements(Arc::clone(&app), runtime.shutdown()),
+        );
+        runtime.spawn(
+            "queue-metrics",
+            jobs::metrics(Arc::clone(&app), runtime.shutdown()),
+        );
+        runtime.spawn("cleaning", jobs::clean(Arc::clone(&app), runtime.shutdown()));
+        runtime.consume(roster::courses("notification"));
+        runtime.consume(roster::enrollments("notification", "members"));
         runtime.consume(consumers::users(&app));
         runtime.consume(consumers::accounts(&app));
         runtime.consume(consumers::enrollments(&app));

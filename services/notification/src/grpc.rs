@@ -1,22 +1,27 @@
 //! A shell over the use cases: parse, call, convert.
 
+mod convert;
+
 use std::sync::Arc;
 
+use contracts::Empty;
 use contracts::notification::v1::notification_service_server::NotificationService;
 use contracts::notification::v1::{
-    ListNotificationsRequest, ListNotificationsResponse, MarkAllReadRequest, MarkAllReadResponse,
-    MarkReadRequest, Notification,
+    Announcement, CreateAnnouncementRequest, GetPreferencesRequest, ListAnnouncementsRequest,
+    ListAnnouncementsResponse, ListNotificationsRequest, ListNotificationsResponse, MarkAllReadRequest,
+    MarkAllReadResponse, MarkReadRequest, Notification, Preferences, PutPreferencesRequest,
+    UnsubscribeRequest,
 };
-use contracts::timestamp;
-use problem::Problem;
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
-use typed_id::{InvalidId, NotificationId};
 
 use crate::app::Notification as App;
-use crate::storage::notifications::Notification as Stored;
+use crate::usecases::announce::{self, announce};
 use crate::usecases::list_notifications::list_notifications;
 use crate::usecases::mark_read::{mark_all_read, mark_read};
+use crate::usecases::preferences;
+use crate::usecases::unsubscribe::unsubscribe;
+use convert::{announcement, id, wanted};
 
 pub struct NotificationGrpc {
     app: Arc<App>,
@@ -48,10 +53,8 @@ impl NotificationService for NotificationGrpc {
 
     async fn mark_read(&self, request: Request<MarkReadRequest>) -> Result<Response<Notification>, Status> {
         let (caller, req) = admit(request)?;
-        let id: NotificationId = req.id.parse().map_err(|fault: InvalidId| {
-            Problem::invalid_field("id", "string.uuid", "has to be a UUID").with_source(fault)
-        })?;
-        Ok(Response::new(mark_read(&self.app, &caller, id).await?.into()))
+        let marked = mark_read(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(marked.into()))
     }
 
     async fn mark_all_read(
@@ -64,18 +67,56 @@ impl NotificationService for NotificationGrpc {
             marked_count: i32::try_from(marked).unwrap_or(i32::MAX),
         }))
     }
-}
 
-impl From<Stored> for Notification {
-    fn from(stored: Stored) -> Self {
-        Self {
-            id: stored.id.into(),
-            kind: stored.kind,
-            title: stored.title,
-            body: stored.body,
-            read: stored.read_at.is_some(),
-            created_at: Some(timestamp(stored.created_at)),
-            link: stored.link,
-        }
+    async fn get_preferences(
+        &self,
+        request: Request<GetPreferencesRequest>,
+    ) -> Result<Response<Preferences>, Status> {
+        let (caller, _) = admit(request)?;
+        Ok(Response::new(preferences::get(&self.app, &caller).await?.into()))
+    }
+
+    async fn put_preferences(
+        &self,
+        request: Request<PutPreferencesRequest>,
+    ) -> Result<Response<Preferences>, Status> {
+        let (caller, req) = admit(request)?;
+        let stored = preferences::put(&self.app, &caller, wanted(&req)?).await?;
+        Ok(Response::new(stored.into()))
+    }
+
+    async fn unsubscribe(&self, request: Request<UnsubscribeRequest>) -> Result<Response<Empty>, Status> {
+        let (_, req) = admit(request)?;
+        unsubscribe(&self.app, &req.token).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn create_announcement(
+        &self,
+        request: Request<CreateAnnouncementRequest>,
+    ) -> Result<Response<Announcement>, Status> {
+        let (caller, req) = admit(request)?;
+        let course = id("course_id", &req.course_id)?;
+        let made = announce(&self.app, &caller, course, &req.title, &req.body).await?;
+        Ok(Response::new(announcement(made, true)))
+    }
+
+    async fn list_announcements(
+        &self,
+        request: Request<ListAnnouncementsRequest>,
+    ) -> Result<Response<ListAnnouncementsResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let (course, size) = (
+            id("course_id", &req.course_id)?,
+            postgres::page_size(req.page_size),
+        );
+        let page = announce::list(&self.app, &caller, course, size, req.page_token.as_deref()).await?;
+        let announcements = page.announcements.into_iter();
+        Ok(Response::new(ListAnnouncementsResponse {
+            announcements: announcements
+                .map(|one| announcement(one, page.is_staff))
+                .collect(),
+            next_page_token: page.next_page_token,
+        }))
     }
 }

@@ -5,9 +5,12 @@ mod config;
 mod consumers;
 mod domain;
 mod grpc;
+mod jobs;
 mod mail;
 mod recipients;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod usecases;
 
 fn main() -> std::process::ExitCode {

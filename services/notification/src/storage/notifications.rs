@@ -16,14 +16,14 @@ pub struct Notification {
 
 /// A notification that is to be written.
 #[derive(Debug, Clone)]
-pub struct NewNotification<'a> {
+pub struct NewNotification {
     pub id: NotificationId,
     pub user_id: UserId,
     pub event_id: EventId,
-    pub kind: &'a str,
-    pub title: &'a str,
-    pub body: &'a str,
-    pub link: &'a str,
+    pub kind: &'static str,
+    pub title: String,
+    pub body: String,
+    pub link: String,
     pub created_at: OffsetDateTime,
 }
 
@@ -51,19 +51,29 @@ impl From<Row> for Notification {
     }
 }
 
-/// Writes a notification unless there is one for this event and recipient.
-pub async fn insert(db: impl PgExecutor<'_>, new: &NewNotification<'_>) -> Result<(), sqlx::Error> {
+/// Writes notifications, each unless there is one for its event and recipient.
+pub async fn insert(db: impl PgExecutor<'_>, all: &[NewNotification]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = all.iter().map(|new| new.id.0).collect();
+    let users: Vec<Uuid> = all.iter().map(|new| new.user_id.0).collect();
+    let events: Vec<Uuid> = all.iter().map(|new| new.event_id.0).collect();
+    let kinds: Vec<&str> = all.iter().map(|new| new.kind).collect();
+    let titles: Vec<&str> = all.iter().map(|new| new.title.as_str()).collect();
+    let bodies: Vec<&str> = all.iter().map(|new| new.body.as_str()).collect();
+    let links: Vec<&str> = all.iter().map(|new| new.link.as_str()).collect();
+    let moments: Vec<OffsetDateTime> = all.iter().map(|new| new.created_at).collect();
     sqlx::query!(
         "INSERT INTO notification.notifications (id, user_id, event_id, kind, title, body, link, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (event_id, user_id) DO NOTHING",
-        new.id.0,
-        new.user_id.0,
-        new.event_id.0,
-        new.kind,
-        new.title,
-        new.body,
-        new.link,
-        new.created_at,
+         SELECT * FROM unnest(
+             $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+         ON CONFLICT (event_id, user_id) DO NOTHING",
+        &ids,
+        &users,
+        &events,
+        &kinds as &[&str],
+        &titles as &[&str],
+        &bodies as &[&str],
+        &links as &[&str],
+        &moments,
     )
     .execute(db)
     .await?;
