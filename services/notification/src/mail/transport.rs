@@ -79,9 +79,9 @@ impl Transport {
             }
             Way::Smtp(server) => match server.send(message).await {
                 Ok(_) => Ok(()),
+                Err(fault) if is_about_us(&fault) => Err(SendError::Smtp(fault)),
                 Err(fault) if fault.is_permanent() => Err(SendError::Refused(fault)),
-                // 421: the server closes.
-                Err(fault) if fault.is_transient() && !is_closing(&fault) => Err(SendError::PutOff(fault)),
+                Err(fault) if fault.is_transient() => Err(SendError::PutOff(fault)),
                 Err(fault) => Err(SendError::Smtp(fault)),
             },
         }
@@ -128,8 +128,10 @@ impl Transport {
     }
 }
 
-fn is_closing(fault: &lettre::transport::smtp::Error) -> bool {
-    fault.status().is_some_and(|code| u16::from(code) == 421)
+/// The server closes, or does not know us (RFC 4954): it says nothing of the mail.
+fn is_about_us(fault: &lettre::transport::smtp::Error) -> bool {
+    let code = fault.status().map(u16::from);
+    code.is_some_and(|code| matches!(code, 421 | 454 | 530 | 534 | 535 | 538))
 }
 
 /// Names and subjects are headers: a line break in them must not begin another one.

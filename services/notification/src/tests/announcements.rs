@@ -24,10 +24,12 @@ async fn two_thousand_students_are_told_once_each_although_the_job_dies_on_its_w
         (made.title.as_str(), made.state.as_str()),
         ("No lesson", "sending")
     );
+    assert!(send_batch(&school.app).await.unwrap());
+    assert_eq!(school.count(ENTRIES).await, 500);
     let job = jobs::announcements(Arc::clone(&school.app), CancellationToken::new());
     let job = tokio::spawn(job);
     eventually(Duration::from_mins(1), || async {
-        (school.count(ENTRIES).await > 0).then_some(())
+        (school.count(ENTRIES).await > 500).then_some(())
     })
     .await;
     school.cut_off().await;
