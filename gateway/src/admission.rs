@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use access_token::Caller;
-use contracts::{Auth, Method};
+use contracts::{Auth, Method, RateClass};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use problem::{Problem, codes};
@@ -29,15 +29,9 @@ pub async fn admit(
     let caller = authenticated
         .as_ref()
         .map_or(&Caller::Anonymous, |(caller, _)| caller);
-    let mut limits = HeaderMap::new();
-    if let Some(decision) = limit(gateway, method, caller).await {
-        write_limits(&mut limits, method, &decision);
-        if !decision.allowed {
-            metrics::counter!("rate_limited_total", "class" => method.policy.rate_class.as_str())
-                .increment(1);
-            let problem = Problem::new(&codes::RATE_LIMITED).with_retry_after(decision.retry_after);
-            return (limits, Err(problem));
-        }
+    let (limits, allowed) = limit(gateway, method.policy.rate_class, caller).await;
+    if let Err(problem) = allowed {
+        return (limits, Err(problem));
     }
     let admitted = authenticated.and_then(|(caller, token)| {
         match method.policy.permission {
@@ -77,12 +71,26 @@ async fn authenticate(
     }
 }
 
-async fn limit(gateway: &Gateway, method: &Method, caller: &Caller) -> Option<Decision> {
+/// Takes a token of the class. The headers tell how many are left.
+pub async fn limit(gateway: &Gateway, class: RateClass, caller: &Caller) -> (HeaderMap, Result<(), Problem>) {
+    let mut limits = HeaderMap::new();
+    let Some(decision) = decide(gateway, class, caller).await else {
+        return (limits, Ok(()));
+    };
+    write_limits(&mut limits, class, &decision);
+    if decision.allowed {
+        return (limits, Ok(()));
+    }
+    metrics::counter!("rate_limited_total", "class" => class.as_str()).increment(1);
+    let problem = Problem::new(&codes::RATE_LIMITED).with_retry_after(decision.retry_after);
+    (limits, Err(problem))
+}
+
+async fn decide(gateway: &Gateway, class: RateClass, caller: &Caller) -> Option<Decision> {
     if !gateway.rates.enabled {
         return None;
     }
     let ip = counted_as(request_context::current().client_ip?);
-    let class = method.policy.rate_class;
     let key = match caller {
         Caller::User(user) => format!("ratelimit:user:{}:{}", user.id, class.as_str()),
         _ => format!("ratelimit:ip:{ip}:{}", class.as_str()),
@@ -107,13 +115,13 @@ fn counted_as(ip: IpAddr) -> IpAddr {
 }
 
 /// `X-RateLimit-*` (C-RL-03) and the fields of the IETF draft.
-fn write_limits(headers: &mut HeaderMap, method: &Method, decision: &Decision) {
+fn write_limits(headers: &mut HeaderMap, class: RateClass, decision: &Decision) {
     let limit = decision.limit;
     // The first bucket is the edge's.
     let class = if decision.bucket == 0 {
         "edge"
     } else {
-        method.policy.rate_class.as_str()
+        class.as_str()
     };
     let reset = decision.reset_after.as_secs_f64().ceil() as u64;
     let mut put = |name: &'static str, value: String| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::live::{Feed, Tickets};
 use access_token::Verifier;
 use axum::Router;
 use clock::Clock;
@@ -11,10 +12,13 @@ use rpc_client::RpcClient;
 use service_runtime::Migrator;
 use service_runtime::admin::{Health, health_routes, metrics_routes};
 use service_runtime::{App, NoCommand, Runtime};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{HttpSettings, RateSettings, Settings};
 use crate::health::Watch;
 use crate::listen::Listener;
+use crate::live::hub::Hub;
+use crate::live::{self, Live};
 use crate::rest::Routes;
 use crate::{pages, stack};
 
@@ -26,6 +30,7 @@ pub struct Gateway {
     pub clients: Clients,
     /// For the body of a request to arrive.
     pub body_timeout: Duration,
+    pub live: Live,
 }
 
 /// The services behind the gateway.
@@ -65,6 +70,15 @@ impl App for Gateway {
     }
 
     async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
+        let hub = Hub::new(
+            &settings.live,
+            runtime.clock(),
+            runtime.revocations(),
+            runtime.rpc("notification"),
+        );
+        let feed = Feed::new(&runtime.settings().redis, runtime.clock())?;
+        runtime.spawn("live-feed", Arc::clone(&hub).follow(feed, runtime.shutdown()));
+        runtime.spawn("live-sockets", Arc::clone(&hub).watch(runtime.shutdown()));
         let gateway = Arc::new(Self {
             verifier: runtime.verifier(),
             limiter: RateLimiter::new(runtime.redis().clone()),
@@ -78,6 +92,11 @@ impl App for Gateway {
                 exam: runtime.rpc("exam"),
             },
             body_timeout: Duration::from_secs(settings.http.body_timeout_seconds),
+            live: Live {
+                hub: Arc::clone(&hub),
+                tickets: Tickets::new(runtime.redis().clone()),
+                origins: settings.http.cors_origins.clone(),
+            },
         });
         let watch = Watch::default();
         runtime.spawn(
@@ -92,15 +111,32 @@ impl App for Gateway {
         );
         let router = router(&gateway, watch.add_to(health), &settings.http, runtime.clock());
         let listener = Listener::bind(&settings.http).await?;
-        runtime.serve(move |stop| listener.serve(router, stop));
+        runtime.serve(move |stop| serve(listener, router, hub, stop));
         Ok(())
     }
+}
+
+/// Serves until `stop`, then lets requests finish and closes the sockets.
+pub async fn serve(
+    listener: Listener,
+    router: Router,
+    hub: Arc<Hub>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let sockets = async {
+        stop.cancelled().await;
+        hub.close().await;
+        Ok(())
+    };
+    tokio::try_join!(listener.serve(router, stop.clone()), sockets)?;
+    Ok(())
 }
 
 /// All routes in their stack.
 pub fn router(gateway: &Arc<Gateway>, health: Health, settings: &HttpSettings, clock: Clock) -> Router {
     let mut router = Router::new()
         .merge(Routes::of_all_rpcs(gateway))
+        .merge(live::routes(gateway))
         .merge(pages::routes())
         .merge(health_routes(health));
     if settings.public_metrics {

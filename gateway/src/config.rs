@@ -10,6 +10,7 @@ use service_runtime::{Check, Faults};
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
     pub http: HttpSettings,
+    pub live: LiveSettings,
     pub ratelimit: RateSettings,
 }
 
@@ -28,6 +29,14 @@ pub struct HttpSettings {
     pub public_metrics: bool,
     pub tls_cert: PathBuf,
     pub tls_key: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct LiveSettings {
+    pub max_sockets: usize,
+    pub max_sockets_per_user: usize,
+    pub ping_seconds: u64,
+    pub silence_seconds: u64,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -101,10 +110,18 @@ impl Check for Settings {
             ("http.max_connections", self.http.max_connections),
             ("http.max_connections_per_ip", self.http.max_connections_per_ip),
             ("http.max_in_flight", self.http.max_in_flight),
+            ("live.max_sockets", self.live.max_sockets),
+            ("live.max_sockets_per_user", self.live.max_sockets_per_user),
         ] {
             if value == 0 {
                 faults.add(name, "has to be at least 1");
             }
+        }
+        if self.live.ping_seconds == 0 || self.live.silence_seconds <= self.live.ping_seconds {
+            faults.add(
+                "live.silence_seconds",
+                "has to be longer than ping_seconds, and that at least 1",
+            );
         }
         let limits = RateClass::ALL.map(|class| (class.as_str(), self.ratelimit.of(class)));
         for (name, limit) in limits.into_iter().chain([("edge", self.ratelimit.edge)]) {

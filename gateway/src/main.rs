@@ -8,6 +8,7 @@ mod config;
 mod etag;
 mod health;
 mod listen;
+mod live;
 mod pages;
 mod rest;
 mod stack;

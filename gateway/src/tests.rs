@@ -8,3 +8,4 @@ mod errors;
 mod health;
 mod identity;
 mod limits;
+mod live;

@@ -152,7 +152,9 @@ impl World {
 
     fn id_in_path(&self, rpc: &str, things: &Things) -> String {
         match rpc {
-            "DeleteSession" | "GetUser" | "UpdateUser" => self.third.id.clone(),
+            "DeleteSession" | "GetUser" | "UpdateUser" | "ImpersonateUser" | "DeleteServiceAccount" => {
+                self.third.id.clone()
+            }
             "PutRole" => "assistant".to_owned(),
             "UpdateTopic" | "DeleteTopic" => things.topic.clone(),
             "UpdateVideo" | "DeleteVideo" => things.video.clone(),
@@ -172,6 +174,10 @@ impl World {
                 json!({"email": format!("new{cell}@journey.test"), "password": "long enough secret", "full_name": "New"})
             }
             "Login" => json!({"email": "nobody@journey.test", "password": "wrong"}),
+            "IssueAccountToken" => json!({"client_id": self.third.id, "client_secret": "sa_nonsense"}),
+            "ConfirmTotp" => json!({"code": "000000"}),
+            "ImpersonateUser" => json!({"reason": "a ticket"}),
+            "CreateServiceAccount" => json!({"name": "registrar", "permissions": ["users:read"]}),
             "Refresh" => json!({"refresh_token": "rt_nonsense"}),
             "VerifyEmail" => json!({"token": "ev_nonsense"}),
             "RequestPasswordReset" => json!({"email": "nobody@journey.test"}),

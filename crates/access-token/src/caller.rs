@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use problem::{Problem, codes};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use typed_id::{SessionId, UserId};
 
@@ -22,6 +23,15 @@ impl Caller {
         }
     }
 
+    /// The signed-in user in person: what concerns the account itself is nothing for who acts in their name.
+    pub fn in_person(&self) -> Result<&User, Problem> {
+        let user = self.user()?;
+        if user.impersonator.is_some() {
+            return Err(Problem::new(&codes::PERMISSION_DENIED));
+        }
+        Ok(user)
+    }
+
     /// Whether the caller's token carries the permission.
     pub fn has(&self, permission: &str) -> bool {
         matches!(self, Self::User(user) if user.has(permission))
@@ -29,13 +39,16 @@ impl Caller {
 }
 
 /// A signed-in user, as the token tells.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct User {
     pub id: UserId,
     pub session_id: SessionId,
+    /// Who acts as this user.
+    pub impersonator: Option<UserId>,
     pub token_id: String,
     pub roles: Vec<String>,
     pub permissions: Vec<String>,
+    /// To the microsecond: a token issued in the second of a revocation is judged rightly.
     pub issued_at: OffsetDateTime,
     pub expires_at: OffsetDateTime,
 }

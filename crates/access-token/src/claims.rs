@@ -34,6 +34,9 @@ pub struct Claims {
     /// The session; absent for services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    /// Who acts as `sub` (RFC 8693, section 4.1, without its nesting).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<String>,
     pub jti: String,
     pub iat: i64,
     /// When it was issued, in microseconds: a token issued in the second of a revocation is judged rightly.
@@ -46,4 +49,15 @@ pub struct Claims {
     /// Permissions, separated by spaces (RFC 8693, section 4.2).
     #[serde(default)]
     pub scope: String,
+}
+
+impl Claims {
+    /// When it was issued, in microseconds, as well as the token tells.
+    pub(crate) fn issued_us(&self) -> i64 {
+        if self.iat_us > 0 {
+            self.iat_us
+        } else {
+            self.iat * 1_000_000
+        }
+    }
 }

@@ -78,6 +78,8 @@ impl SigningKey {
 pub struct UserToken<'a> {
     pub user_id: UserId,
     pub session_id: SessionId,
+    /// Who acts as the user.
+    pub impersonator: Option<UserId>,
     pub token_id: TokenId,
     pub roles: &'a [String],
     pub permissions: &'a [String],
@@ -109,6 +111,7 @@ impl Issuer {
     pub fn issue_user(&self, token: &UserToken<'_>) -> Result<String, SigningKeyError> {
         let mut claims = self.claims(token.user_id.to_string(), token.token_id, token.now, token.ttl);
         claims.sid = Some(token.session_id.to_string());
+        claims.act = token.impersonator.map(|id| id.to_string());
         claims.roles = token.roles.to_vec();
         claims.scope = token.permissions.join(" ");
         self.sign(TokenKind::User, &claims)
@@ -133,6 +136,7 @@ impl Issuer {
             aud: self.audience.clone(),
             sub,
             sid: None,
+            act: None,
             jti: id.to_string(),
             iat: now.unix_timestamp(),
             iat_us: i64::try_from(now.unix_timestamp_nanos() / 1_000).unwrap_or_default(),

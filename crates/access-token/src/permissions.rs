@@ -5,6 +5,10 @@ pub const USERS_WRITE: &str = "users:write";
 pub const ROLES_READ: &str = "roles:read";
 pub const ROLES_WRITE: &str = "roles:write";
 pub const AUDIT_READ: &str = "audit:read";
+/// Acting as another user.
+pub const USERS_IMPERSONATE: &str = "users:impersonate";
+/// Service accounts of programs that use the API.
+pub const INTEGRATIONS_MANAGE: &str = "integrations:manage";
 /// One's own courses.
 pub const COURSES_WRITE: &str = "courses:write";
 /// Every course.
@@ -26,6 +30,8 @@ pub const ALL: &[&str] = &[
     ROLES_READ,
     ROLES_WRITE,
     AUDIT_READ,
+    USERS_IMPERSONATE,
+    INTEGRATIONS_MANAGE,
     COURSES_WRITE,
     COURSES_MANAGE,
     CATEGORIES_WRITE,
@@ -51,6 +57,8 @@ pub fn defaults(role: &str) -> &'static [&'static str] {
             ROLES_READ,
             ROLES_WRITE,
             AUDIT_READ,
+            USERS_IMPERSONATE,
+            INTEGRATIONS_MANAGE,
             COURSES_WRITE,
             COURSES_MANAGE,
             CATEGORIES_WRITE,

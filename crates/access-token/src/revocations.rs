@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use time::OffsetDateTime;
 
-use crate::Claims;
+use crate::{Claims, User};
 
 /// What an entry revokes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,24 +63,34 @@ impl Revocations {
     }
 
     pub fn is_revoked(&self, claims: &Claims) -> bool {
+        let issued = i128::from(claims.issued_us()) * 1_000;
+        self.concern(claims.sid.as_deref(), &claims.jti, &claims.sub, issued)
+    }
+
+    /// As [`Revocations::is_revoked`], for a user who was let in and stays, such as with an open socket.
+    pub fn concern_user(&self, user: &User) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let (session, id) = (user.session_id.to_string(), user.id.to_string());
+        self.concern(
+            Some(&session),
+            &user.token_id,
+            &id,
+            user.issued_at.unix_timestamp_nanos(),
+        )
+    }
+
+    fn concern(&self, session: Option<&str>, token: &str, user: &str, issued_nanos: i128) -> bool {
         let entries = self.entries.read();
         if entries.is_empty() {
             return false;
         }
         let has = |kind, subject: &str| entries.get(&(kind, subject.to_owned()));
-        let issued_us = if claims.iat_us > 0 {
-            claims.iat_us
-        } else {
-            claims.iat * 1_000_000
-        };
-        let before =
-            |entry: &Revocation| i128::from(issued_us) * 1_000 < entry.revoked_at.unix_timestamp_nanos();
-        claims
-            .sid
-            .as_deref()
-            .is_some_and(|sid| has(RevocationKind::Session, sid).is_some())
-            || has(RevocationKind::Token, &claims.jti).is_some()
-            || has(RevocationKind::User, &claims.sub).is_some_and(before)
+        session.is_some_and(|session| has(RevocationKind::Session, session).is_some())
+            || has(RevocationKind::Token, token).is_some()
+            || has(RevocationKind::User, user)
+                .is_some_and(|entry| issued_nanos < entry.revoked_at.unix_timestamp_nanos())
     }
 
     /// Forgets entries whose tokens have all expired.

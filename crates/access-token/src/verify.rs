@@ -135,10 +135,12 @@ fn caller_of(kind: TokenKind, claims: &Claims) -> Option<Caller> {
         TokenKind::User => Some(Caller::User(Arc::new(User {
             id: claims.sub.parse().ok()?,
             session_id: claims.sid.as_ref()?.parse().ok()?,
+            impersonator: claims.act.as_ref().map(|id| id.parse()).transpose().ok()?,
             token_id: claims.jti.clone(),
             roles: claims.roles.clone(),
             permissions: claims.scope.split_whitespace().map(str::to_owned).collect(),
-            issued_at: OffsetDateTime::from_unix_timestamp(claims.iat).ok()?,
+            issued_at: OffsetDateTime::from_unix_timestamp_nanos(i128::from(claims.issued_us()) * 1_000)
+                .ok()?,
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).ok()?,
         }))),
     }

@@ -20,6 +20,12 @@ pub enum Key {
     /// A revoked session, for readers outside of our processes (C-AUTH-02).
     RevokedSession(String),
     RevokedUser(UserId),
+    /// A ticket for a live socket, by its hash.
+    LiveTicket(String),
+    /// Channel of what a user is told.
+    LiveUser(UserId),
+    /// Channel that says since when something may not have been told.
+    LiveMissed,
 }
 
 impl fmt::Display for Key {
@@ -31,6 +37,9 @@ impl fmt::Display for Key {
             Self::Categories => f.write_str("sc:categories:list:all"),
             Self::RevokedSession(id) => write!(f, "session:jwt:blacklist:{id}"),
             Self::RevokedUser(id) => write!(f, "session:user:{id}:revoked"),
+            Self::LiveTicket(hash) => write!(f, "sc:live:ticket:{hash}"),
+            Self::LiveUser(id) => write!(f, "sc:live:user:{id}"),
+            Self::LiveMissed => f.write_str("sc:live:missed"),
         }
     }
 }
@@ -64,6 +73,9 @@ mod tests {
                 Key::RevokedUser(id.parse().unwrap()),
                 format!("session:user:{id}:revoked"),
             ),
+            (Key::LiveTicket("ab12".into()), "sc:live:ticket:ab12".into()),
+            (Key::LiveUser(id.parse().unwrap()), format!("sc:live:user:{id}")),
+            (Key::LiveMissed, "sc:live:missed".into()),
         ] {
             assert_eq!(key.to_string(), text);
         }

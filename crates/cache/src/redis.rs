@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::clients::Client;
-use fred::interfaces::ClientLike;
+use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::Builder;
 use fred::types::config::{Config, ReconnectPolicy};
 use rpc_client::{Breaker, BreakerSettings};
@@ -43,21 +43,8 @@ struct Inner {
 impl Redis {
     /// Starts to connect; does not wait, and goes on trying for ever.
     pub fn connect(settings: &RedisSettings) -> Result<Self, RedisError> {
-        let config = Config {
-            fail_fast: true,
-            ..Config::from_url(settings.url.expose_secret())?
-        };
-        let client = Builder::from_config(config)
+        let client = builder(settings)?
             .with_performance_config(|performance| performance.default_command_timeout = PATIENCE)
-            .with_connection_config(|connection| {
-                connection.connection_timeout = Duration::from_secs(1);
-                connection.internal_command_timeout = Duration::from_secs(1);
-                // A frozen server keeps its socket open: without this its connection is trusted for ever.
-                connection.unresponsive.max_timeout = Some(Duration::from_secs(2));
-                connection.unresponsive.interval = Duration::from_millis(500);
-                connection.max_command_attempts = 1;
-            })
-            .set_policy(ReconnectPolicy::new_exponential(0, 100, 2_000, 2))
             .build()?;
         // The task ends with the client.
         drop(client.connect());
@@ -111,6 +98,14 @@ impl Redis {
         }
     }
 
+    /// Tells those who listen to a channel; false when Redis did not take it.
+    pub async fn publish(&self, channel: &impl std::fmt::Display, message: String) -> bool {
+        let channel = self.key(channel);
+        self.run(|client| async move { client.publish::<i64, _, _>(channel, message).await })
+            .await
+            .is_some()
+    }
+
     fn failed(&self) {
         let was_open = self.inner.breaker.is_open();
         self.inner.breaker.failed();
@@ -126,6 +121,26 @@ impl Redis {
             .await
             .is_some()
     }
+}
+
+/// A client that goes on trying for ever to connect.
+pub(crate) fn builder(settings: &RedisSettings) -> Result<Builder, RedisError> {
+    let config = Config {
+        fail_fast: true,
+        ..Config::from_url(settings.url.expose_secret())?
+    };
+    let mut builder = Builder::from_config(config);
+    builder
+        .with_connection_config(|connection| {
+            connection.connection_timeout = Duration::from_secs(1);
+            connection.internal_command_timeout = Duration::from_secs(1);
+            // A frozen server keeps its socket open: without this its connection is trusted for ever.
+            connection.unresponsive.max_timeout = Some(Duration::from_secs(2));
+            connection.unresponsive.interval = Duration::from_millis(500);
+            connection.max_command_attempts = 1;
+        })
+        .set_policy(ReconnectPolicy::new_exponential(0, 100, 2_000, 2));
+    Ok(builder)
 }
 
 /// A caller that goes away in the middle must not keep the breaker's one trial.

@@ -35,6 +35,8 @@ pub enum BusError {
     Timeout(#[from] tokio::time::error::Elapsed),
     #[error("the broker closed the connection")]
     Closed,
+    #[error("the broker did not take a message")]
+    NotTaken,
     #[error("the database could not be used")]
     Database(#[from] postgres::WriteError),
 }

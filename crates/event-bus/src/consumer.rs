@@ -10,6 +10,7 @@ use lapin::message::Delivery as Message;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use postgres::Database;
+use sqlx::AssertSqlSafe;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -121,6 +122,18 @@ impl Consumer {
         });
         sender
     }
+}
+
+/// Forgets events that were handled more than a week ago, when no broker delivers them again; gives their number.
+pub async fn purge_inbox(db: &Database) -> Result<u64, sqlx::Error> {
+    let statement = format!(
+        "DELETE FROM {}.inbox WHERE processed_at < clock_timestamp() - interval '7 days'",
+        db.schema()
+    );
+    let removed = sqlx::query(AssertSqlSafe(statement))
+        .execute(db.primary())
+        .await?;
+    Ok(removed.rows_affected())
 }
 
 fn lane_of(message: &Message) -> usize {

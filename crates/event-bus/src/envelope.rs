@@ -8,7 +8,7 @@ use typed_id::EventId;
 
 /// An event on its way.
 #[derive(Debug, Clone)]
-pub(crate) struct Envelope {
+pub struct Envelope {
     pub id: EventId,
     pub event_type: String,
     pub subject: String,
@@ -20,7 +20,7 @@ pub(crate) struct Envelope {
 const PERSISTENT: u8 = 2;
 
 impl Envelope {
-    pub fn properties(&self, service: &str) -> BasicProperties {
+    pub(crate) fn properties(&self, service: &str) -> BasicProperties {
         let mut headers = FieldTable::default();
         let mut put = |name: &str, value: &str| {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));

@@ -3,13 +3,17 @@
 mod broadcast;
 mod connection;
 mod consumer;
+pub mod dead_letters;
 mod envelope;
 pub mod outbox;
 mod subscription;
+mod tail;
 mod topology;
 
 pub use connection::{BusError, BusSettings, EventBus};
-pub use consumer::Consumer;
+pub use consumer::{Consumer, purge_inbox};
+pub use dead_letters::DeadLetters;
+pub use envelope::Envelope;
 pub use outbox::relay::Relay;
 pub use subscription::{Delivery, HandlerError, Subscription};
 pub use topology::{DEAD_EXCHANGE, EXCHANGE, QUEUES, Queue};

@@ -120,6 +120,11 @@ impl Queue {
         format!("{}.{}", self.service, self.topic)
     }
 
+    /// The schema with the inbox of its consumer.
+    pub fn schema(&self) -> String {
+        self.service.replace('-', "_")
+    }
+
     pub fn dead_name(&self) -> String {
         format!("{}.dead", self.name())
     }

@@ -65,6 +65,13 @@ pub fn facts() -> String {
     format!("{}, {cores} cores, {memory}", model.unwrap_or_default())
 }
 
+/// Resident memory of a process, in KiB.
+pub fn resident(pid: i32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().split(' ').next()?.parse().ok()
+}
+
 /// Memory and processor time of each process.
 pub fn processes(status: &Status) -> String {
     let mut table = Table::new();
@@ -74,14 +81,7 @@ pub fn processes(status: &Status) -> String {
     for (name, service) in &status.services {
         let read =
             |file: &str| fs::read_to_string(format!("/proc/{}/{file}", service.pid)).unwrap_or_default();
-        let rss = read("status").lines().find_map(|line| {
-            line.strip_prefix("VmRSS:")?
-                .trim()
-                .split(' ')
-                .next()?
-                .parse::<f64>()
-                .ok()
-        });
+        let rss = resident(service.pid);
         let stat = read("stat");
         let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
         // Fields 14 and 15 of the whole line, in hundredths of a second.

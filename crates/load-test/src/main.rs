@@ -7,6 +7,7 @@ mod client;
 mod machine;
 mod prepare;
 mod scenarios;
+mod sockets;
 
 use std::path::PathBuf;
 
@@ -35,6 +36,9 @@ struct Cli {
     /// Requests at a time while an endpoint is saturated.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// Open this many live sockets instead, all of one user (SC_LIVE__MAX_SOCKETS_PER_USER has to allow it), and weigh them.
+    #[arg(long)]
+    sockets: Option<usize>,
     /// The folder of the running stack.
     #[arg(long, default_value = ".dev")]
     folder: PathBuf,
@@ -47,6 +51,11 @@ async fn main() -> Result<()> {
         .context("nothing runs here: RATELIMIT_ENABLED=false make run PROFILE=release")?;
     let client = Client::new(&status.gateway)?;
     println!("{}", machine::facts());
+    if let Some(count) = cli.sockets {
+        let weighed = sockets::weigh(&client, &status, count).await?;
+        println!("{weighed}");
+        return Ok(());
+    }
     let exam = Exam::prepare(&client, cli.students).await?;
     let mut meter = Meter::connect(&status).await?;
 

@@ -24,7 +24,7 @@ pub struct Exam {
     pub students: Vec<Student>,
 }
 
-async fn sign_in(client: &Client, email: &str, password: &str) -> Result<Value> {
+pub async fn sign_in(client: &Client, email: &str, password: &str) -> Result<Value> {
     let body = json!({"email": email, "password": password});
     client.call(Method::POST, "/auth/login", "", body).await
 }

@@ -3,6 +3,7 @@
 //! They run in a task of their own, so that a client that hangs up cannot cancel them half-way, and a connection goes back to
 //! the pool only with its transaction ended: `sqlx::Pool::begin` can promise neither in 0.9.0.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -43,6 +44,15 @@ pub struct WriteTx {
     clock: Clock,
     relay: Arc<Notify>,
     wake_relay: bool,
+    after_commit: Vec<AfterCommit>,
+}
+
+struct AfterCommit(Box<dyn FnOnce() + Send + Sync>);
+
+impl fmt::Debug for AfterCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AfterCommit")
+    }
 }
 
 impl Database {
@@ -75,6 +85,7 @@ impl WriteTx {
             clock: database.clock().clone(),
             relay: Arc::clone(database.relay_wakes()),
             wake_relay: false,
+            after_commit: Vec::new(),
         };
         tx.execute(sqlx::raw_sql("BEGIN")).await?;
         Ok(tx)
@@ -94,6 +105,12 @@ impl WriteTx {
         self.wake_relay = true;
     }
 
+    /// Does something once the changes are durable, and nothing when they are undone. It must not wait, and may be lost with the
+    /// process: what has to happen goes into the outbox.
+    pub fn after_commit(&mut self, work: impl FnOnce() + Send + Sync + 'static) {
+        self.after_commit.push(AfterCommit(Box::new(work)));
+    }
+
     /// Makes the changes durable.
     pub async fn commit<T>(mut self, value: T) -> Result<Finished<T>, WriteError> {
         // PostgreSQL answers COMMIT of a failed transaction with a silent rollback. The SELECT fails there, so that an error which
@@ -102,6 +119,9 @@ impl WriteTx {
         self.connection = None;
         if self.wake_relay {
             self.relay.notify_one();
+        }
+        for AfterCommit(work) in std::mem::take(&mut self.after_commit) {
+            work();
         }
         Ok(Finished(value))
     }

@@ -127,6 +127,27 @@ async fn a_swallowed_error_is_no_acknowledged_write() {
 }
 
 #[tokio::test]
+async fn work_for_after_the_commit_is_done_after_it_and_only_then() {
+    let test = TestDatabase::new("notification").await;
+    let db = prepared(&test, 1).await;
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    for (number, commits) in [(1, false), (2, true)] {
+        let sender = sender.clone();
+        db.write(move |mut tx| async move {
+            tx.after_commit(move || sender.send(number).unwrap());
+            if commits {
+                tx.commit(()).await
+            } else {
+                tx.rollback(()).await
+            }
+        })
+        .await
+        .unwrap_or_else(|fault: WriteError| panic!("{fault}"));
+    }
+    assert_eq!((told.try_recv().ok(), told.try_recv().ok()), (Some(2), None));
+}
+
+#[tokio::test]
 async fn a_use_case_that_fails_or_panics_writes_nothing() {
     let test = TestDatabase::new("notification").await;
     let db = prepared(&test, 1).await;

@@ -61,11 +61,17 @@ codes! {
     CONFLICT = "conflict", Conflict, "The state of the resource does not allow this.", "Kaydın durumu buna izin vermiyor.";
     // auth
     INVALID_CREDENTIALS = "invalid_credentials", Unauthenticated, "E-mail address or password is wrong.", "E-posta adresi ya da parola yanlış.";
+    TOTP_REQUIRED = "totp_required", Unauthenticated, "A code of the authenticator app is needed.", "Doğrulama uygulamasının kodu gerekli.";
+    TOTP_ENABLED = "totp_enabled", Conflict, "A second factor is on already.", "İkinci doğrulama adımı zaten açık.";
+    TOTP_NOT_BEGUN = "totp_not_begun", Conflict, "There is no second factor to confirm.", "Onaylanacak bir ikinci doğrulama adımı yok.";
+    INVALID_TOTP_CODE = "invalid_totp_code", Invalid, "The code is not right, or was used already.", "Kod yanlış ya da daha önce kullanılmış.";
+    SIGN_IN_AGAIN = "sign_in_again", Forbidden, "Sign in again first: this needs a session that began a short while ago.", "Önce yeniden giriş yapın: bu işlem yeni başlamış bir oturum ister.";
     INVALID_REFRESH_TOKEN = "invalid_refresh_token", Unauthenticated, "The refresh token is not valid, has expired or was revoked.", "Yenileme anahtarı geçersiz, süresi dolmuş ya da iptal edilmiş.";
     INVALID_ONE_TIME_TOKEN = "invalid_one_time_token", Invalid, "The link is not valid, was used or has expired.", "Bağlantı geçersiz, kullanılmış ya da süresi dolmuş.";
     EMAIL_TAKEN = "email_taken", Conflict, "An account with this address exists.", "Bu adresle bir hesap var.";
     UNKNOWN_ROLE = "unknown_role", Invalid, "There is no such role.", "Böyle bir rol yok.";
     UNKNOWN_PERMISSION = "unknown_permission", Invalid, "There is no such permission.", "Böyle bir yetki yok.";
+    NOT_TO_BE_IMPERSONATED = "not_to_be_impersonated", Conflict, "Nobody can act as this user.", "Bu kullanıcının yerine işlem yapılamaz.";
     LAST_ADMIN = "last_admin", Conflict, "The last active admin has to stay one.", "Son etkin yönetici yönetici kalmalı.";
     // catalog
     CATEGORY_IN_USE = "category_in_use", Conflict, "Courses use this category.", "Bu kategoriyi kullanan dersler var.";

@@ -189,20 +189,16 @@ impl IdempotencyKeys {
         }
     }
 
-    /// Forgets old answers and handled events; called now and then.
-    pub async fn purge(&self) -> Result<(), sqlx::Error> {
-        let schema = self.db.schema();
-        for statement in [
-            format!(
-                "DELETE FROM {schema}.idempotency_keys WHERE created_at < clock_timestamp() - {RETENTION}"
-            ),
-            format!("DELETE FROM {schema}.inbox WHERE processed_at < clock_timestamp() - interval '7 days'"),
-        ] {
-            sqlx::query(AssertSqlSafe(statement))
-                .execute(self.db.primary())
-                .await?;
-        }
-        Ok(())
+    /// Forgets old answers; gives their number.
+    pub async fn purge(&self) -> Result<u64, sqlx::Error> {
+        let statement = format!(
+            "DELETE FROM {}.idempotency_keys WHERE created_at < clock_timestamp() - {RETENTION}",
+            self.db.schema()
+        );
+        let removed = sqlx::query(AssertSqlSafe(statement))
+            .execute(self.db.primary())
+            .await?;
+        Ok(removed.rows_affected())
     }
 }
 

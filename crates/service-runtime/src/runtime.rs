@@ -8,6 +8,7 @@ use clock::Clock;
 use event_bus::{Consumer, EventBus, Relay, Subscription};
 use postgres::{Database, PageTokens};
 use rpc_client::{RpcClient, ServiceTokens};
+use scheduler::Job;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,6 +33,7 @@ pub struct Runtime {
     pub(crate) routes: RoutesBuilder,
     pub(crate) serves_grpc: bool,
     pub(crate) http_server: Option<HttpServer>,
+    pub(crate) jobs: Vec<Job>,
     /// Ends background work, after the servers have drained.
     pub(crate) background: CancellationToken,
     /// Set when the process shall stop taking requests.
@@ -72,6 +74,7 @@ impl Runtime {
             routes: RoutesBuilder::default(),
             serves_grpc: false,
             http_server: None,
+            jobs: Vec::new(),
             background: CancellationToken::new(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -192,6 +195,11 @@ impl Runtime {
         debug_assert!(missing.is_empty(), "no handler for {missing:?}");
         let consumer = Consumer::new(self.database().clone(), self.bus.clone(), subscription);
         self.spawn("consumer", consumer.run(self.background.clone()));
+    }
+
+    /// Runs jobs by the calendar, each in one instance of this process at a time.
+    pub fn schedule(&mut self, jobs: impl IntoIterator<Item = Job>) {
+        self.jobs.extend(jobs);
     }
 
     /// Set as soon as the process is asked to stop, before it closes its listeners.

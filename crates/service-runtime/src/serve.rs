@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use postgres::Database;
+use scheduler::Scheduler;
 use sqlx::Connection;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -15,11 +17,11 @@ use crate::admin::{self, Health};
 use crate::app::App;
 use crate::grpc_stack::StackLayer;
 use crate::idempotency::IdempotencyKeys;
-use crate::{Runtime, revocation};
+use crate::{Runtime, jobs, revocation};
 
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const MAX_STREAMS: u32 = 1_024;
-const MAINTENANCE: Duration = Duration::from_secs(10);
+const POOL_METRICS: Duration = Duration::from_secs(10);
 /// For background work, after the servers have drained.
 const BACKGROUND_STOP: Duration = Duration::from_secs(10);
 
@@ -70,7 +72,7 @@ pub(crate) async fn check_migrations<A: App>(runtime: &Runtime) -> Result<()> {
 pub(crate) async fn serve(mut runtime: Runtime, listeners: Listeners, hard: CancellationToken) -> Result<()> {
     let (stopping, background) = (runtime.stopping.clone(), runtime.background.clone());
     let closing = CancellationToken::new();
-    start_background(&mut runtime);
+    start_background(&mut runtime)?;
     let health = Health::new(
         runtime.database.clone(),
         runtime.redis.clone(),
@@ -130,7 +132,7 @@ pub(crate) async fn serve(mut runtime: Runtime, listeners: Listeners, hard: Canc
     Ok(())
 }
 
-fn start_background(runtime: &mut Runtime) {
+fn start_background(runtime: &mut Runtime) -> Result<()> {
     let shutdown = runtime.background.clone();
     if runtime.polls_revocations {
         let (auth, revocations, clock) = (runtime.rpc("auth"), runtime.revocations(), runtime.clock());
@@ -149,25 +151,22 @@ fn start_background(runtime: &mut Runtime) {
         .await;
     });
     if let Some(database) = runtime.database.clone() {
-        runtime.spawn("maintenance", maintain(database, shutdown));
+        let mut all = std::mem::take(&mut runtime.jobs);
+        all.push(jobs::forget(&database)?);
+        let instance = jobs::instance(runtime.name);
+        let scheduler = Scheduler::new(database.clone(), all, &instance, Default::default())?;
+        runtime.spawn("scheduler", scheduler.run(shutdown.clone()));
+        runtime.spawn("pool-metrics", record_pools(database, shutdown));
     }
+    Ok(())
 }
 
-/// Pool metrics every few seconds; old keys and inbox rows every hour.
-async fn maintain(database: postgres::Database, shutdown: CancellationToken) {
-    let keys = IdempotencyKeys::new(database.clone());
-    let mut rounds = 0_u32;
-    while !shutdown.is_cancelled() {
-        database.record_metrics();
-        if rounds.is_multiple_of(360)
-            && let Err(fault) = keys.purge().await
-        {
-            tracing::debug!(error = &fault as &dyn std::error::Error, "nothing was purged");
-        }
-        rounds = rounds.wrapping_add(1);
+async fn record_pools(database: Database, shutdown: CancellationToken) {
+    let mut period = tokio::time::interval(POOL_METRICS);
+    loop {
         tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(MAINTENANCE) => {}
+            () = shutdown.cancelled() => return,
+            _ = period.tick() => database.record_metrics(),
         }
     }
 }

@@ -14,6 +14,22 @@ pub fn new_uuid(now: OffsetDateTime) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond()))
 }
 
+/// Not above any UUIDv7 made at `at` or later: where a search by time begins.
+pub fn least_uuid(at: OffsetDateTime) -> Uuid {
+    let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+    Uuid::from_u128(millis << 80 | 0x7000_8000_0000_0000_0000)
+}
+
+/// When a UUIDv7 was made, to the millisecond; `None` for another UUID.
+pub fn made_at(id: Uuid) -> Option<OffsetDateTime> {
+    let (seconds, nanos) = id
+        .get_timestamp()
+        .filter(|_| id.get_version_num() == 7)?
+        .to_unix();
+    let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+}
+
 /// Declares id newtypes: `typed_id!(CourseId, "A course.")`.
 #[macro_export]
 macro_rules! typed_id {
@@ -96,6 +112,17 @@ mod tests {
             prop_assume!(a < b);
             let at = |s| CourseId::new(OffsetDateTime::from_unix_timestamp(s).unwrap());
             prop_assert!(at(a) < at(b));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_least_of_a_moment_is_below_its_ids_and_above_earlier_ones(millis in 1i64..4_000_000_000_000) {
+            let at = |ms: i64| OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap();
+            let least = least_uuid(at(millis));
+            prop_assert!(least <= new_uuid(at(millis)));
+            prop_assert!(least > new_uuid(at(millis - 1)));
+            prop_assert_eq!(made_at(least), Some(at(millis)));
         }
     }
 

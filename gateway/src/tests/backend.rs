@@ -9,10 +9,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
-use contracts::auth::v1::{GetJwksResponse, TokenResponse};
+use contracts::auth::v1::{GetJwksResponse, IssueServiceTokenResponse, TokenResponse};
 use contracts::catalog::v1::{
     Category, Course, CourseDetail, CreateCourseRequest, GetCourseRequest, ListCategoriesResponse,
     ListCoursesResponse,
+};
+use contracts::notification::v1::{
+    ListNotificationsAfterRequest, ListNotificationsAfterResponse, Notification,
 };
 use contracts::{Empty, Rpc};
 use futures::stream;
@@ -41,6 +44,8 @@ pub const SECRET: &str = "relation auth.users does not exist";
 pub struct Seen {
     calls: Arc<Mutex<Vec<(String, HeaderMap)>>>,
     pub release: Arc<tokio::sync::Notify>,
+    /// What is committed: by user, in the order of ids.
+    pub inbox: Arc<Mutex<Vec<(String, Notification)>>>,
 }
 
 impl Seen {
@@ -82,6 +87,32 @@ async fn answer(path: &str, body: Bytes, headers: &HeaderMap, seen: &Seen) -> Re
     let plain = |message: Vec<u8>| Ok((message, Vec::new()));
     match path.rsplit('/').next().unwrap_or_default() {
         "GetJwks" => plain(GetJwksResponse::default().encode_to_vec()),
+        "IssueServiceToken" => plain(
+            IssueServiceTokenResponse {
+                access_token: "of the gateway".into(),
+                expires_in: 300,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        "ListNotificationsAfter" => {
+            let asked = ListNotificationsAfterRequest::decode(body).unwrap();
+            let mut found: Vec<Notification> = seen
+                .inbox
+                .lock()
+                .iter()
+                .filter(|(user, notification)| *user == asked.user_id && notification.id > asked.after_id)
+                .map(|(_, notification)| notification.clone())
+                .collect();
+            // Small pages, so that a test has several.
+            let has_more = found.len() > 2;
+            found.truncate(2);
+            let page = ListNotificationsAfterResponse {
+                notifications: found,
+                has_more,
+            };
+            plain(page.encode_to_vec())
+        }
         "Login" => plain(TokenResponse::default().encode_to_vec()),
         "Logout" | "RequestPasswordReset" => plain(Empty {}.encode_to_vec()),
         "ListCourses" => plain(ListCoursesResponse::default().encode_to_vec()),

@@ -15,6 +15,7 @@ const QUICK: Options = Options {
         ("SC_HTTP__BODY_TIMEOUT_SECONDS", "1"),
     ],
     away: &[],
+    redis: None,
 };
 
 #[tokio::test]

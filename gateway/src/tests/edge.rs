@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::live::{Feed, Tickets};
 use access_token::{BoxError, Issuer, Jwk, KeySource, Revocations, SigningKey, UserToken, Verifier};
 use cache::{Redis, RedisSettings};
 use clock::Clock;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rate_limit::RateLimiter;
 use reqwest::Client;
-use rpc_client::{RpcClient, RpcSettings};
+use rpc_client::{RpcClient, RpcSettings, ServiceTokens};
 use serde_json::Value;
 use service_runtime::App;
 use service_runtime::admin::Health;
@@ -20,10 +21,12 @@ use tokio_util::sync::CancellationToken;
 use typed_id::{SessionId, TokenId, UserId};
 
 use super::backend::{self, PATIENCE, Seen};
-use crate::app::{Clients, Gateway, router};
+use crate::app::{Clients, Gateway, router, serve};
 use crate::config::Settings;
 use crate::health::Watch;
 use crate::listen::Listener;
+use crate::live::Live;
+use crate::live::hub::Hub;
 
 /// Where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -35,8 +38,9 @@ pub struct Edge {
     pub stop: CancellationToken,
     pub served: tokio::task::JoinHandle<anyhow::Result<()>>,
     pub client: Client,
+    pub clock: Clock,
+    pub revocations: Revocations,
     issuer: Issuer,
-    clock: Clock,
 }
 
 #[derive(Default)]
@@ -45,6 +49,8 @@ pub struct Options {
     pub settings: &'static [(&'static str, &'static str)],
     /// Services that are away.
     pub away: &'static [&'static str],
+    /// Away without it.
+    pub redis: Option<RedisSettings>,
 }
 
 #[derive(Debug)]
@@ -110,35 +116,47 @@ impl Edge {
             .chain(options.settings)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let loaded = load::<Settings>(Gateway::DEFAULTS, None, given).unwrap();
-        let Settings { http, ratelimit } = loaded.app;
+        let Settings {
+            http,
+            live,
+            ratelimit,
+        } = loaded.app;
         let (backend, seen) = backend::start().await;
         let (backend, rpc) = (format!("http://{backend}"), RpcSettings::default());
+        let auth = RpcClient::new("auth", &backend, &rpc, None).unwrap();
+        let tokens = ServiceTokens::new(auth, "gateway", "secret".into());
         let service = |name: &str| {
             let url = if options.away.contains(&name) {
                 NOWHERE
             } else {
                 &backend
             };
-            RpcClient::new(name, url, &rpc, None).unwrap()
+            RpcClient::new(name, url, &rpc, Some(tokens.clone())).unwrap()
         };
-        let tokens = loaded.runtime.tokens;
+        let names = loaded.runtime.tokens;
         let issuer = Issuer::new(
             SigningKey::generate("key-1").unwrap(),
-            &tokens.issuer,
-            &tokens.audience,
+            &names.issuer,
+            &names.audience,
         );
         let keys = Arc::new(Fixed(issuer.key().public_jwk()));
-        let redis = Redis::connect(&RedisSettings {
+        let redis_settings = options.redis.unwrap_or_else(|| RedisSettings {
             url: "redis://127.0.0.1:1".into(),
             prefix: String::new(),
-        })
-        .unwrap();
+        });
+        let redis = Redis::connect(&redis_settings).unwrap();
+        let revocations = Revocations::default();
+        let (stopping, stop) = (CancellationToken::new(), CancellationToken::new());
+        let hub = Hub::new(&live, clock.clone(), revocations.clone(), service("notification"));
+        let feed = Feed::new(&redis_settings, clock.clone()).unwrap();
+        tokio::spawn(Arc::clone(&hub).follow(feed, stop.clone()));
+        tokio::spawn(Arc::clone(&hub).watch(stop.clone()));
         let gateway = Arc::new(Gateway {
             verifier: Arc::new(Verifier::new(
                 keys,
-                Revocations::default(),
-                &tokens.issuer,
-                &tokens.audience,
+                revocations.clone(),
+                &names.issuer,
+                &names.audience,
                 clock.clone(),
             )),
             limiter: RateLimiter::new(redis.clone()),
@@ -152,15 +170,19 @@ impl Edge {
                 exam: service("exam"),
             },
             body_timeout: Duration::from_secs(http.body_timeout_seconds),
+            live: Live {
+                hub: Arc::clone(&hub),
+                tickets: Tickets::new(redis.clone()),
+                origins: http.cors_origins.clone(),
+            },
         });
-        let (stopping, stop) = (CancellationToken::new(), CancellationToken::new());
         let watch = Watch::default();
         tokio::spawn(watch.clone().run(gateway.clients.clone(), stop.clone()));
         let health = watch.add_to(Health::new(None, redis, None, stopping.clone()));
         let router = router(&gateway, health, &http, clock.clone());
         let listener = Listener::bind(&http).await.unwrap();
         let address = listener.address().unwrap();
-        let served = tokio::spawn(listener.serve(router, stop.clone()));
+        let served = tokio::spawn(serve(listener, router, hub, stop.clone()));
         let client = client().build().unwrap();
         Self {
             address,
@@ -169,8 +191,9 @@ impl Edge {
             stop,
             served,
             client,
-            issuer,
             clock,
+            revocations,
+            issuer,
         }
     }
 
@@ -181,17 +204,27 @@ impl Edge {
     /// `Authorization` of a user with these permissions.
     pub fn token(&self, permissions: &[&str]) -> String {
         let now = self.clock.now();
+        format!(
+            "Bearer {}",
+            self.token_of(UserId::new(now), SessionId::new(now), permissions)
+        )
+    }
+
+    /// The access token of a user in a session.
+    pub fn token_of(&self, user_id: UserId, session_id: SessionId, permissions: &[&str]) -> String {
+        let now = self.clock.now();
         let permissions: Vec<String> = permissions.iter().map(|name| (*name).to_owned()).collect();
         let token = UserToken {
-            user_id: UserId::new(now),
-            session_id: SessionId::new(now),
+            user_id,
+            session_id,
+            impersonator: None,
             token_id: TokenId::new(now),
             roles: &[],
             permissions: &permissions,
             now,
             ttl: time::Duration::minutes(15),
         };
-        format!("Bearer {}", self.issuer.issue_user(&token).unwrap())
+        self.issuer.issue_user(&token).unwrap()
     }
 
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

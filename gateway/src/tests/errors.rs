@@ -211,6 +211,7 @@ async fn faults_of_services_say_when_to_come_back_and_nothing_of_the_inside() {
     let edge = Edge::start_with(Options {
         settings: &[("SC_HTTP__REQUEST_TIMEOUT_SECONDS", "1")],
         away: &["auth"],
+        ..Options::default()
     })
     .await;
     let course = |id: &str| format!("/api/v1/courses/{id}");

@@ -17,6 +17,7 @@ use crate::demo::Command;
 use crate::grpc::{AuthGrpc, UserGrpc};
 use crate::keys::KeyRing;
 use crate::passwords::Passwords;
+use crate::sealed::Sealer;
 use crate::storage::roles;
 use crate::usecases::verify_email::promote_first_admin;
 use crate::{demo, jobs};
@@ -32,6 +33,9 @@ pub struct Auth {
     pub revocations: Revocations,
     /// Makes the successor of each refresh token.
     pub refresh_key: hmac::Key,
+    /// Signs what a device shows to be known again.
+    pub device_key: hmac::Key,
+    pub sealer: Sealer,
     pub settings: Settings,
 }
 
@@ -63,16 +67,16 @@ impl Auth {
 
     pub fn assemble(parts: Parts, settings: Settings) -> anyhow::Result<Self> {
         let encryption_key = settings.keys.bytes().context("keys.encryption_key")?;
-        let derived = hmac::sign(
-            &hmac::Key::new(hmac::HMAC_SHA256, &encryption_key),
-            b"refresh-token-successor",
-        );
+        let master = hmac::Key::new(hmac::HMAC_SHA256, &encryption_key);
+        let derived =
+            |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, purpose).as_ref());
+        let sealer = Sealer::new(encryption_key);
         let keys = KeyRing::new(
             parts.db.clone(),
             parts.clock.clone(),
             &parts.issuer,
             &parts.audience,
-            encryption_key,
+            sealer.clone(),
         );
         Ok(Self {
             pages: parts.pages,
@@ -80,7 +84,9 @@ impl Auth {
             passwords: Passwords::new(&settings.passwords)?,
             keys: Arc::new(keys),
             revocations: parts.revocations,
-            refresh_key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            refresh_key: derived(b"refresh-token-successor"),
+            device_key: derived(b"known-device"),
+            sealer,
             db: parts.db,
             clock: parts.clock,
             settings,
@@ -114,6 +120,7 @@ impl App for Auth {
         let app = Arc::new(Self::new(runtime, settings)?);
         app.ensure_roles().await?;
         app.keys.refresh().await?;
+        postgres::ensure_months(&app.db, "audit_log", 3).await?;
         promote_first_admin(&app).await?;
         runtime.use_own_keys(app.keys.clone());
         runtime.relay_outbox();
@@ -122,7 +129,7 @@ impl App for Auth {
             "own-revocations",
             jobs::follow_revocations(app.clone(), runtime.shutdown()),
         );
-        runtime.spawn("cleaning", jobs::clean(app.clone(), runtime.shutdown()));
+        runtime.schedule([jobs::clean(&app)?]);
         runtime.grpc(|routes| {
             routes.add_service(AuthServiceServer::new(AuthGrpc::new(app.clone())));
             routes.add_service(UserServiceServer::new(UserGrpc::new(app)));

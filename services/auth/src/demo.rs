@@ -37,6 +37,8 @@ pub async fn make_accounts(app: &Auth) -> anyhow::Result<()> {
                     role: account.role,
                     locale: "tr",
                     email_verified_at: Some(now),
+                    department: "",
+                    student_id: "",
                     now,
                 };
                 if let Some(user) = users::insert(&mut tx, &new).await? {

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
+use service_runtime::Job;
 use time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Auth;
-use crate::storage::{keys, one_time_tokens, refresh_tokens, revocations, sessions};
+use crate::storage::{keys, one_time_tokens, refresh_tokens, revocations, sessions, sign_in_tries};
 
 const KEY_PERIOD: StdDuration = StdDuration::from_mins(1);
 const REVOCATION_PERIOD: StdDuration = StdDuration::from_secs(2);
-const CLEANING_PERIOD: StdDuration = StdDuration::from_hours(1);
 /// Sessions that are over stay this long, for who wonders about them.
 const SESSION_RETENTION: Duration = Duration::days(30);
 
@@ -51,32 +51,29 @@ pub async fn follow_revocations(app: Arc<Auth>, shutdown: CancellationToken) {
     }
 }
 
-/// C-AUTH-16, C-AUTH-17: removes what has expired, every hour.
-pub async fn clean(app: Arc<Auth>, shutdown: CancellationToken) {
-    while pause(&shutdown, CLEANING_PERIOD).await {
-        if let Err(fault) = remove_expired(&app).await {
-            tracing::warn!(error = &fault as &dyn std::error::Error, "nothing was removed");
-        }
-    }
+/// C-AUTH-16, C-AUTH-17: removes what has expired, every night.
+pub fn clean(app: &Arc<Auth>) -> anyhow::Result<Job> {
+    let app = Arc::clone(app);
+    Ok(Job::new("clean", "30 3 * * *", move |_| {
+        let app = Arc::clone(&app);
+        async move { Ok(remove_expired(&app).await?) }
+    })?)
 }
 
-/// One round of cleaning. Several instances may do it at once.
-pub async fn remove_expired(app: &Auth) -> Result<(), sqlx::Error> {
+/// Removes what has expired, and says how much it was.
+pub async fn remove_expired(app: &Auth) -> Result<String, sqlx::Error> {
     let (db, now) = (app.db.primary(), app.clock.now());
     let sessions = sessions::purge(db, now - SESSION_RETENTION).await?;
     let links = refresh_tokens::purge(db, now - CHAIN_RETENTION).await?;
     let secrets = one_time_tokens::purge(db, now - Duration::days(7)).await?;
     let revocations = revocations::purge(db, now).await?;
     let keys = keys::purge(db, now - Duration::days(7)).await?;
-    tracing::info!(
-        sessions,
-        links,
-        secrets,
-        revocations,
-        keys,
-        "expired rows are removed"
-    );
-    Ok(())
+    let tries = sign_in_tries::purge(db, now - Duration::days(1)).await?;
+    postgres::ensure_months(&app.db, "audit_log", 3).await?;
+    Ok(format!(
+        "removed {sessions} sessions, {links} refresh tokens, {secrets} one-time tokens, {revocations} revocations, {keys} keys, \
+         {tries} counts of tries"
+    ))
 }
 
 /// False when the process stops.

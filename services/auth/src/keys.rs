@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use access_token::{BoxError, Issuer, Jwk, KeySource, SigningKey, SigningKeyError, UserToken};
 use async_trait::async_trait;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
 use clock::Clock;
 use parking_lot::RwLock;
 use postgres::{Database, WriteError};
 use time::Duration;
 
+use crate::sealed::{SealError, Sealer};
 use crate::storage::keys::{self, StoredKey};
 
 /// A key signs for this long.
@@ -25,12 +25,8 @@ pub enum KeyRingError {
     Database(#[from] sqlx::Error),
     #[error("the database could not be written")]
     Write(#[from] WriteError),
-    #[error(
-        "a stored signing key cannot be decrypted: keys.encryption_key is not the one it was written with"
-    )]
-    Decrypt,
-    #[error("a signing key could not be encrypted")]
-    Encrypt,
+    #[error("a signing key: {0}")]
+    Seal(#[from] SealError),
     #[error(transparent)]
     Key(#[from] SigningKeyError),
     #[error("there is no signing key yet")]
@@ -42,7 +38,7 @@ pub struct KeyRing {
     clock: Clock,
     issuer: String,
     audience: String,
-    encryption_key: [u8; 32],
+    sealer: Sealer,
     state: RwLock<State>,
 }
 
@@ -53,14 +49,14 @@ struct State {
 }
 
 impl KeyRing {
-    pub fn new(db: Database, clock: Clock, issuer: &str, audience: &str, encryption_key: [u8; 32]) -> Self {
+    pub fn new(db: Database, clock: Clock, issuer: &str, audience: &str, sealer: Sealer) -> Self {
         let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
         Self {
             db,
             clock,
             issuer,
             audience,
-            encryption_key,
+            sealer,
             state: RwLock::default(),
         }
     }
@@ -79,7 +75,8 @@ impl KeyRing {
         let mut published = Vec::new();
         let mut signing = None;
         for stored in &live {
-            let key = SigningKey::from_pkcs8(&stored.kid, &self.decrypt(stored)?)?;
+            let key =
+                SigningKey::from_pkcs8(&stored.kid, &self.sealer.open(&stored.kid, &stored.private_key)?)?;
             published.push(key.public_jwk());
             if stored.signs_from <= now {
                 signing = Some(Arc::new(Issuer::new(key, &self.issuer, &self.audience)));
@@ -113,7 +110,7 @@ impl KeyRing {
             &typed_id::new_uuid(now).simple().to_string()[20..]
         );
         let key = SigningKey::generate(&kid)?;
-        let private_key = self.encrypt(&kid, key.to_pkcs8())?;
+        let private_key = self.sealer.seal(&kid, key.to_pkcs8())?;
         self.db
             .write(move |mut tx| async move {
                 keys::lock(&mut tx).await?;
@@ -135,34 +132,6 @@ impl KeyRing {
             })
             .await?;
         Ok(())
-    }
-
-    /// nonce || ciphertext; the key's id is authenticated with it.
-    fn encrypt(&self, kid: &str, plain: &[u8]) -> Result<Vec<u8>, KeyRingError> {
-        let cipher =
-            RandomizedNonceKey::new(&AES_256_GCM, &self.encryption_key).map_err(|_| KeyRingError::Encrypt)?;
-        let mut sealed = plain.to_vec();
-        let nonce = cipher
-            .seal_in_place_append_tag(Aad::from(kid.as_bytes()), &mut sealed)
-            .map_err(|_| KeyRingError::Encrypt)?;
-        let mut stored = nonce.as_ref().to_vec();
-        stored.extend_from_slice(&sealed);
-        Ok(stored)
-    }
-
-    fn decrypt(&self, stored: &StoredKey) -> Result<Vec<u8>, KeyRingError> {
-        let cipher =
-            RandomizedNonceKey::new(&AES_256_GCM, &self.encryption_key).map_err(|_| KeyRingError::Decrypt)?;
-        let (nonce, sealed) = stored
-            .private_key
-            .split_at_checked(NONCE_LEN)
-            .ok_or(KeyRingError::Decrypt)?;
-        let nonce: &[u8; NONCE_LEN] = nonce.try_into().map_err(|_| KeyRingError::Decrypt)?;
-        let mut plain = sealed.to_vec();
-        let opened = cipher
-            .open_in_place(nonce.into(), Aad::from(stored.kid.as_bytes()), &mut plain)
-            .map_err(|_| KeyRingError::Decrypt)?;
-        Ok(opened.to_vec())
     }
 }
 

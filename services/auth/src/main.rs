@@ -8,6 +8,7 @@ mod grpc;
 mod jobs;
 mod keys;
 mod passwords;
+mod sealed;
 mod storage;
 #[cfg(test)]
 mod tests;

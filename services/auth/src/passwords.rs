@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use problem::{Problem, codes};
 use tokio::sync::Semaphore;
 
 use crate::config::PasswordSettings;
+use crate::domain::foreign_hash;
 use crate::domain::password::normalised;
 
 /// OWASP's first choice for Argon2id: 19 MiB, 2 passes, 1 lane.
@@ -60,10 +61,10 @@ impl Passwords {
 
     /// Verifies against a stored hash, or against nothing in the same time.
     pub async fn verify(&self, password: &str, hash: Option<String>) -> Result<Verified, Problem> {
-        let password = normalised(password);
+        let typed = password.to_owned();
         let exists = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy.to_string());
-        let verified = self.work(move || verify_now(&password, &hash)).await?;
+        let verified = self.work(move || verify_now(&typed, &hash)).await?;
         Ok(Verified {
             matches: verified.matches && exists,
             ..verified
@@ -103,21 +104,23 @@ fn hash_now(password: &str) -> Result<String, String> {
         .map_err(|fault| fault.to_string())
 }
 
-fn verify_now(password: &str, hash: &str) -> Verified {
-    let (Ok(hasher), Ok(parsed)) = (argon2(), PasswordHash::new(hash)) else {
-        return Verified {
-            matches: false,
-            outdated: false,
-        };
-    };
-    let matches = hasher.verify_password(password.as_bytes(), &parsed).is_ok();
-    let current = Params::try_from(&parsed).is_ok_and(|params| {
-        params.m_cost() == MEMORY_KIB && params.t_cost() == PASSES && params.p_cost() == LANES
-    });
-    Verified {
-        matches,
-        outdated: !current,
-    }
+fn verify_now(typed: &str, hash: &str) -> Verified {
+    let outdated = !is_current(hash);
+    let password = normalised(typed);
+    let verifies = |password: &str| foreign_hash::verify(password, hash) == Some(true);
+    // Hashed here, it was normalised before; other systems hashed what was typed.
+    let matches = verifies(&password) || (outdated && password != typed && verifies(typed));
+    Verified { matches, outdated }
+}
+
+/// Whether the hash was made here, with today's parameters.
+fn is_current(hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|parsed| {
+        parsed.algorithm.as_str() == Algorithm::Argon2id.as_str()
+            && Params::try_from(&parsed).is_ok_and(|params| {
+                params.m_cost() == MEMORY_KIB && params.t_cost() == PASSES && params.p_cost() == LANES
+            })
+    })
 }
 
 #[cfg(test)]
@@ -153,6 +156,35 @@ mod tests {
                 .unwrap()
                 .matches
         );
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_system_verifies_as_it_was_typed_there_and_is_outdated() {
+        let passwords = Passwords::new(&PasswordSettings {
+            parallel: 1,
+            queue: 8,
+        })
+        .unwrap();
+        let expected = Verified {
+            matches: true,
+            outdated: true,
+        };
+        // Werkzeug's, of `düz yazı parola`, which somebody types decomposed; and of `ﬁnal ödevi`, that NFKC changes.
+        for (typed, hash) in [
+            (
+                "du\u{308}z yazı parola",
+                "pbkdf2:sha256:600$tuz7$92748624b0a5eb0e5967ee2ebf945f930e75e16b8f72bd176593b1cb69243214",
+            ),
+            (
+                "\u{fb01}nal ödevi",
+                "pbkdf2:sha256:600$tuz7$b415d27ee8feb2f04a922c058a3957fd55c243a53655857cb8bf79f6f0a71dfb",
+            ),
+        ] {
+            let verified = passwords.verify(typed, Some(hash.into())).await.unwrap();
+            assert_eq!(verified, expected, "{typed}");
+            let another = passwords.verify("another", Some(hash.into())).await.unwrap();
+            assert!(!another.matches);
+        }
     }
 
     #[tokio::test]

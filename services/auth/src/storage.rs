@@ -1,10 +1,15 @@
 //! The only SQL of this service.
 
+pub mod audit;
+pub mod credentials;
 pub mod keys;
 pub mod one_time_tokens;
 pub mod passwords;
 pub mod refresh_tokens;
 pub mod revocations;
 pub mod roles;
+pub mod service_accounts;
 pub mod sessions;
+pub mod sign_in_tries;
+pub mod totp;
 pub mod users;

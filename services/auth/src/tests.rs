@@ -1,6 +1,7 @@
 //! The use cases against a real PostgreSQL and Redis; each test has its own.
 
 mod accounts;
+mod hardening;
 mod keys;
 mod passwords;
 mod registration;

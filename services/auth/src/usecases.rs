@@ -1,10 +1,12 @@
 //! One verb a file; each owns its transaction.
 
+pub mod audit;
 pub mod change_password;
 pub mod confirm_password_reset;
 pub mod create_user;
 mod events;
 pub mod grant;
+pub mod impersonate;
 pub mod issue_service_token;
 pub mod list_revocations;
 pub mod list_users;
@@ -15,7 +17,10 @@ pub mod refresh;
 pub mod register;
 pub mod request_password_reset;
 mod revoke;
+pub mod second_factor;
+pub mod service_accounts;
 pub mod sessions;
+mod tries;
 pub mod update_user;
 pub mod verify_email;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
+use live::{Push, Tickets};
 use postgres::{Database, PageTokens};
 use roster::Roster;
 use rpc_client::RpcClient;
@@ -32,6 +33,9 @@ pub struct Notification {
     pub roster: Roster,
     pub wake_sender: Arc<Notify>,
     pub wake_announcer: Arc<Notify>,
+    pub tickets: Tickets,
+    /// To the sockets of whom it concerns, after the commit.
+    pub push: Push,
     /// Mails to one user in an hour, apart from those that somebody waits for.
     pub hourly_cap: i32,
 }
@@ -47,6 +51,7 @@ impl App for Notification {
     }
 
     async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
+        let (push, pusher) = live::push(runtime.redis().clone(), runtime.clock());
         let app = Arc::new(Self {
             roster: Roster::new(
                 runtime.database().clone(),
@@ -62,6 +67,8 @@ impl App for Notification {
             links: Links::new(runtime.public_url()),
             wake_sender: Arc::new(Notify::new()),
             wake_announcer: Arc::new(Notify::new()),
+            tickets: Tickets::new(runtime.redis().clone()),
+            push,
             hourly_cap: settings.mail.hourly_cap,
         });
         let sender = Sender::new(Arc::clone(&app), Transport::new(&settings.mail)?, &settings.mail);
@@ -75,7 +82,8 @@ impl App for Notification {
             "queue-metrics",
             jobs::metrics(Arc::clone(&app), runtime.shutdown()),
         );
-        runtime.spawn("cleaning", jobs::clean(Arc::clone(&app), runtime.shutdown()));
+        runtime.spawn("live-push", pusher.run(runtime.shutdown()));
+        runtime.schedule([jobs::clean(&app)?]);
         runtime.consume(roster::courses("notification"));
         runtime.consume(roster::enrollments("notification", "members"));
         runtime.consume(consumers::users(&app));

@@ -7,17 +7,20 @@ use std::sync::Arc;
 use contracts::Empty;
 use contracts::notification::v1::notification_service_server::NotificationService;
 use contracts::notification::v1::{
-    Announcement, CreateAnnouncementRequest, GetPreferencesRequest, ListAnnouncementsRequest,
-    ListAnnouncementsResponse, ListNotificationsRequest, ListNotificationsResponse, MarkAllReadRequest,
-    MarkAllReadResponse, MarkReadRequest, Notification, Preferences, PutPreferencesRequest,
-    UnsubscribeRequest,
+    Announcement, CreateAnnouncementRequest, CreateLiveTicketRequest, CreateLiveTicketResponse,
+    GetPreferencesRequest, ListAnnouncementsRequest, ListAnnouncementsResponse,
+    ListNotificationsAfterRequest, ListNotificationsAfterResponse, ListNotificationsRequest,
+    ListNotificationsResponse, MarkAllReadRequest, MarkAllReadResponse, MarkReadRequest, Notification,
+    Preferences, PutPreferencesRequest, UnsubscribeRequest,
 };
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
 
 use crate::app::Notification as App;
 use crate::usecases::announce::{self, announce};
+use crate::usecases::create_live_ticket::create_live_ticket;
 use crate::usecases::list_notifications::list_notifications;
+use crate::usecases::list_notifications_after::list_notifications_after;
 use crate::usecases::mark_read::{mark_all_read, mark_read};
 use crate::usecases::preferences;
 use crate::usecases::unsubscribe::unsubscribe;
@@ -65,6 +68,32 @@ impl NotificationService for NotificationGrpc {
         let marked = mark_all_read(&self.app, &caller).await?;
         Ok(Response::new(MarkAllReadResponse {
             marked_count: i32::try_from(marked).unwrap_or(i32::MAX),
+        }))
+    }
+
+    async fn create_live_ticket(
+        &self,
+        request: Request<CreateLiveTicketRequest>,
+    ) -> Result<Response<CreateLiveTicketResponse>, Status> {
+        let (caller, _) = admit(request)?;
+        let ticket = create_live_ticket(&self.app, &caller).await?;
+        Ok(Response::new(CreateLiveTicketResponse {
+            ticket: ticket.text,
+            expires_in: i32::try_from(ticket.lives.as_secs()).unwrap_or(i32::MAX),
+        }))
+    }
+
+    async fn list_notifications_after(
+        &self,
+        request: Request<ListNotificationsAfterRequest>,
+    ) -> Result<Response<ListNotificationsAfterResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let user = id("user_id", &req.user_id)?;
+        let after = id("after_id", &req.after_id)?;
+        let (found, has_more) = list_notifications_after(&self.app, user, after).await?;
+        Ok(Response::new(ListNotificationsAfterResponse {
+            notifications: found.into_iter().map(Notification::from).collect(),
+            has_more,
         }))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use problem::Problem;
+use service_runtime::Job;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Notification;
@@ -14,7 +15,6 @@ const DIGEST_PERIOD: Duration = Duration::from_secs(15);
 /// How long a new announcement may wait when nobody wakes its job, as when another process took it.
 const ANNOUNCEMENT_PERIOD: Duration = Duration::from_secs(2);
 const METRICS_PERIOD: Duration = Duration::from_secs(15);
-const CLEANING_PERIOD: Duration = Duration::from_hours(1);
 
 /// Sends summaries that are due.
 pub async fn digests(app: Arc<Notification>, shutdown: CancellationToken) {
@@ -62,14 +62,16 @@ async fn record(app: &Notification) -> Result<(), sqlx::Error> {
 }
 
 /// Forgets the budgets of hours that are over.
-pub async fn clean(app: Arc<Notification>, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        let before = app.clock.now() - time::Duration::days(1);
-        if let Err(fault) = mails::purge_budgets(app.db.primary(), before).await {
-            tracing::warn!(error = &fault as &dyn std::error::Error, "nothing was removed");
+pub fn clean(app: &Arc<Notification>) -> anyhow::Result<Job> {
+    let app = Arc::clone(app);
+    Ok(Job::new("clean", "45 3 * * *", move |_| {
+        let app = Arc::clone(&app);
+        async move {
+            let before = app.clock.now() - time::Duration::days(1);
+            let budgets = mails::purge_budgets(app.db.primary(), before).await?;
+            Ok(format!("removed {budgets} budgets of mails"))
         }
-        pause(&shutdown, CLEANING_PERIOD).await;
-    }
+    })?)
 }
 
 fn went_on(round: Result<bool, Problem>, otherwise: &'static str) -> bool {

@@ -1,8 +1,10 @@
 //! One verb a file.
 
 pub mod announce;
+pub mod create_live_ticket;
 pub mod deliver;
 pub mod list_notifications;
+pub mod list_notifications_after;
 pub mod mark_read;
 pub mod preferences;
 pub mod send_announcements;

@@ -86,10 +86,14 @@ impl App for VideoProgress {
         ));
         jobs::partitions::ensure(&db).await?;
         if let Some(youtube) = YouTube::new(&settings.youtube)? {
-            let sync = MetadataSync::new(db.clone(), runtime.clock(), youtube, settings.youtube.sync_hours);
+            let (sync, hours) = (
+                MetadataSync::new(db.clone(), runtime.clock(), youtube),
+                settings.youtube.sync_hours,
+            );
+            runtime.schedule([jobs::youtube::ask_again(db.clone(), runtime.clock(), hours)?]);
             runtime.spawn("youtube", jobs::youtube::run(sync, runtime.shutdown()));
         }
-        runtime.spawn("partitions", jobs::partitions::run(db, runtime.shutdown()));
+        runtime.schedule([jobs::partitions::daily(db)?]);
         runtime.relay_outbox();
         for subscription in roster::subscriptions("video-progress") {
             runtime.consume(subscription);

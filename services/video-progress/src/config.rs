@@ -37,8 +37,8 @@ impl Check for Settings {
         if !self.youtube.base_url.starts_with("http") {
             faults.add("youtube.base_url", "has to be an http or https address");
         }
-        if self.youtube.sync_hours == 0 {
-            faults.add("youtube.sync_hours", "has to be at least 1");
+        if ![1, 2, 3, 4, 6, 8, 12].contains(&self.youtube.sync_hours) {
+            faults.add("youtube.sync_hours", "has to be 1, 2, 3, 4, 6, 8 or 12");
         }
         if self.writes.writers == 0 {
             faults.add("writes.writers", "has to be at least 1");

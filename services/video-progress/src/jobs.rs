@@ -3,13 +3,32 @@
 pub mod youtube {
     use std::time::Duration;
 
+    use clock::Clock;
+    use postgres::Database;
+    use service_runtime::Job;
     use tokio_util::sync::CancellationToken;
 
+    use crate::storage::metadata;
     use crate::usecases::sync_metadata::MetadataSync;
 
     const PAUSE: Duration = Duration::from_secs(2);
 
-    /// Asks YouTube for what is due: new videos at once, all of them every few hours.
+    /// Every few hours all videos are due again (C-VID-10). [`run`] asks for them, as quickly as YouTube lets it.
+    pub fn ask_again(db: Database, clock: Clock, hours: u32) -> anyhow::Result<Job> {
+        Ok(Job::new(
+            "youtube-sync",
+            &format!("5 */{hours} * * *"),
+            move |_| {
+                let (db, clock) = (db.clone(), clock.clone());
+                async move {
+                    let due = metadata::all_due(db.primary(), clock.now()).await?;
+                    Ok(format!("{due} videos are due"))
+                }
+            },
+        )?)
+    }
+
+    /// Asks YouTube for what is due, new videos at once.
     pub async fn run(sync: MetadataSync, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let went_on = match sync.round().await {
@@ -34,30 +53,21 @@ pub mod youtube {
 }
 
 pub mod partitions {
-    use std::time::Duration;
-
     use postgres::{Database, ensure_months};
-    use tokio_util::sync::CancellationToken;
-
-    const PERIOD: Duration = Duration::from_hours(6);
+    use service_runtime::Job;
 
     /// Partitions of this month and the next two.
     pub async fn ensure(db: &Database) -> Result<(), sqlx::Error> {
         ensure_months(db, "access_log", 3).await
     }
 
-    pub async fn run(db: Database, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(PERIOD) => {}
+    pub fn daily(db: Database) -> anyhow::Result<Job> {
+        Ok(Job::new("partitions", "15 1 * * *", move |_| {
+            let db = db.clone();
+            async move {
+                ensure(&db).await?;
+                Ok("this month and the next two have partitions".to_owned())
             }
-            if let Err(fault) = ensure(&db).await {
-                tracing::error!(
-                    error = &fault as &dyn std::error::Error,
-                    "partitions could not be made"
-                );
-            }
-        }
+        })?)
     }
 }

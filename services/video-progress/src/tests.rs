@@ -42,6 +42,7 @@ fn caller(id: UserId, clock: &Clock) -> Caller {
     Caller::User(Arc::new(User {
         id,
         session_id: SessionId::new(clock.now()),
+        impersonator: None,
         token_id: String::new(),
         roles: Vec::new(),
         permissions: Vec::new(),

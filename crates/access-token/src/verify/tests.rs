@@ -60,6 +60,7 @@ impl World {
         let token = self.issuer.issue_user(&UserToken {
             user_id,
             session_id,
+            impersonator: None,
             token_id: TokenId::new(now),
             roles: &["teacher".to_owned()],
             permissions: &["courses:write".to_owned()],

@@ -10,6 +10,7 @@ pub enum Kind {
     Refresh,
     VerifyEmail,
     ResetPassword,
+    ServiceAccount,
 }
 
 impl Kind {
@@ -18,6 +19,7 @@ impl Kind {
             Self::Refresh => "rt_",
             Self::VerifyEmail => "ev_",
             Self::ResetPassword => "pr_",
+            Self::ServiceAccount => "sa_",
         }
     }
 }

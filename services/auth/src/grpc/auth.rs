@@ -2,25 +2,26 @@ use std::sync::Arc;
 
 use contracts::auth::v1::auth_service_server::AuthService;
 use contracts::auth::v1::{
-    ConfirmPasswordResetRequest, GetJwksRequest, GetJwksResponse, IssueServiceTokenRequest,
-    IssueServiceTokenResponse, ListRevocationsRequest, ListRevocationsResponse, LoginRequest, LogoutRequest,
-    RefreshRequest, RegisterRequest, RegisterResponse, RequestPasswordResetRequest, TokenResponse,
-    VerifyEmailRequest,
+    AccountTokenResponse, ConfirmPasswordResetRequest, GetJwksRequest, GetJwksResponse,
+    IssueAccountTokenRequest, IssueServiceTokenRequest, IssueServiceTokenResponse, ListRevocationsRequest,
+    ListRevocationsResponse, LoginRequest, LogoutRequest, RefreshRequest, RegisterRequest, RegisterResponse,
+    RequestPasswordResetRequest, TokenResponse, VerifyEmailRequest,
 };
 use contracts::{Empty, timestamp};
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
 
-use super::convert::{jwk, moment, revocation};
+use super::convert::{account_token, id, jwk, moment, revocation};
 use crate::app::Auth;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::issue_service_token::issue_service_token;
 use crate::usecases::list_revocations::list_revocations;
-use crate::usecases::login::login;
+use crate::usecases::login::{SignIn, login};
 use crate::usecases::logout::logout;
 use crate::usecases::refresh::refresh;
 use crate::usecases::register::register;
 use crate::usecases::request_password_reset::request_password_reset;
+use crate::usecases::service_accounts;
 use crate::usecases::verify_email::verify_email;
 
 pub struct AuthGrpc {
@@ -45,9 +46,13 @@ impl AuthService for AuthGrpc {
 
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<TokenResponse>, Status> {
         let (_, req) = admit(request)?;
-        Ok(Response::new(
-            login(&self.app, &req.email, &req.password).await?.into(),
-        ))
+        let shown = SignIn {
+            email: &req.email,
+            password: &req.password,
+            totp_code: req.totp_code.as_deref(),
+            device_token: req.device_token.as_deref(),
+        };
+        Ok(Response::new(login(&self.app, shown).await?.into()))
     }
 
     async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<TokenResponse>, Status> {
@@ -90,6 +95,16 @@ impl AuthService for AuthGrpc {
         Ok(Response::new(GetJwksResponse {
             keys: self.app.keys.published().into_iter().map(jwk).collect(),
         }))
+    }
+
+    async fn issue_account_token(
+        &self,
+        request: Request<IssueAccountTokenRequest>,
+    ) -> Result<Response<AccountTokenResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let client = id("client_id", &req.client_id)?;
+        let token = service_accounts::issue_token(&self.app, client, &req.client_secret).await?;
+        Ok(Response::new(account_token(token)))
     }
 
     async fn issue_service_token(

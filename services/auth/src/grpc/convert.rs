@@ -7,9 +7,11 @@ use contracts::auth::v1 as proto;
 use contracts::{Timestamp, timestamp};
 use problem::Problem;
 use time::OffsetDateTime;
-use typed_id::SessionId;
+use typed_id::{SessionId, UserId};
 
+use crate::storage::audit::Entry;
 use crate::storage::roles::Role;
+use crate::storage::service_accounts::ServiceAccount;
 use crate::storage::sessions::Session;
 use crate::storage::users::User;
 use crate::usecases::grant::Tokens;
@@ -57,6 +59,45 @@ pub fn session(stored: Session, current: SessionId) -> proto::Session {
     }
 }
 
+pub fn account_token((access_token, expires_in): (String, i32)) -> proto::AccountTokenResponse {
+    proto::AccountTokenResponse {
+        access_token,
+        token_type: "Bearer".into(),
+        expires_in,
+    }
+}
+
+impl From<ServiceAccount> for proto::ServiceAccount {
+    fn from(account: ServiceAccount) -> Self {
+        Self {
+            id: account.id.to_string(),
+            name: account.name,
+            permissions: account.permissions,
+            created_at: Some(timestamp(account.created_at)),
+            expires_at: Some(timestamp(account.expires_at)),
+            last_used_at: account.last_used_at.map(timestamp),
+        }
+    }
+}
+
+impl From<Entry> for proto::AuditEntry {
+    fn from(entry: Entry) -> Self {
+        let text = |id: Option<UserId>| id.map(|id| id.to_string()).unwrap_or_default();
+        Self {
+            id: entry.id.to_string(),
+            at: Some(timestamp(entry.at)),
+            actor_id: text(entry.actor_id),
+            impersonator_id: text(entry.impersonator_id),
+            action: entry.action,
+            target_kind: entry.target_kind,
+            target_id: entry.target_id,
+            ip: entry.ip,
+            request_id: entry.request_id,
+            details: entry.details.to_string(),
+        }
+    }
+}
+
 impl From<User> for proto::User {
     fn from(user: User) -> Self {
         Self {
@@ -70,6 +111,9 @@ impl From<User> for proto::User {
             is_active: user.is_active,
             created_at: Some(timestamp(user.created_at)),
             updated_at: Some(timestamp(user.updated_at)),
+            totp_enabled: user.totp_enabled,
+            department: user.department,
+            student_id: user.student_id,
         }
     }
 }
@@ -123,6 +167,7 @@ impl From<Role> for proto::Role {
         Self {
             name: role.name,
             permissions: role.permissions,
+            require_totp: role.require_totp,
         }
     }
 }
@@ -135,6 +180,7 @@ impl From<Tokens> for proto::TokenResponse {
             expires_in: tokens.expires_in,
             refresh_token: tokens.refresh_token,
             user: Some(tokens.user.into()),
+            device_token: tokens.device_token,
         }
     }
 }

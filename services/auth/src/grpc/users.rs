@@ -4,25 +4,33 @@ use access_token::permissions;
 use contracts::Empty;
 use contracts::auth::v1::user_service_server::UserService;
 use contracts::auth::v1::{
-    BatchGetUsersRequest, BatchGetUsersResponse, ChangePasswordRequest, CreateUserRequest,
-    DeleteOtherSessionsRequest, DeleteSessionRequest, GetMeRequest, GetUserRequest, ListRolesRequest,
-    ListRolesResponse, ListSessionsRequest, ListSessionsResponse, ListUsersRequest, ListUsersResponse,
-    PutRoleRequest, ResendVerificationRequest, Role, UpdateMeRequest, UpdateUserRequest, User,
+    AccountTokenResponse, BatchGetUsersRequest, BatchGetUsersResponse, ChangePasswordRequest,
+    ConfirmTotpRequest, ConfirmTotpResponse, CreateServiceAccountRequest, CreateServiceAccountResponse,
+    CreateUserRequest, DeleteOtherSessionsRequest, DeleteServiceAccountRequest, DeleteSessionRequest,
+    DeleteTotpRequest, EnrollTotpRequest, EnrollTotpResponse, GetMeRequest, GetUserRequest,
+    ImpersonateUserRequest, ListAuditLogRequest, ListAuditLogResponse, ListRolesRequest, ListRolesResponse,
+    ListServiceAccountsRequest, ListServiceAccountsResponse, ListSessionsRequest, ListSessionsResponse,
+    ListUsersRequest, ListUsersResponse, PutRoleRequest, ResendVerificationRequest, Role, UpdateMeRequest,
+    UpdateUserRequest, User,
 };
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
 
-use super::convert::{id, session};
+use super::convert::{account_token, id, session};
 use crate::app::Auth;
+use crate::storage::audit::Filter;
 use crate::storage::roles::Role as StoredRole;
 use crate::storage::users::Changes;
+use crate::usecases::audit::{self, Actor};
 use crate::usecases::change_password::change_password;
 use crate::usecases::create_user::create_user;
+use crate::usecases::impersonate::impersonate;
 use crate::usecases::list_users::list_users;
 use crate::usecases::put_role::{list_roles, put_role};
 use crate::usecases::sessions::{end_other_sessions, end_session, list_sessions};
 use crate::usecases::update_user::{update_me, update_user};
 use crate::usecases::verify_email::resend_verification;
+use crate::usecases::{second_factor, service_accounts};
 use crate::usecases::{user, users_by_id};
 
 pub struct UserGrpc {
@@ -78,6 +86,96 @@ impl UserService for UserGrpc {
         Ok(Response::new(Empty {}))
     }
 
+    async fn enroll_totp(
+        &self,
+        request: Request<EnrollTotpRequest>,
+    ) -> Result<Response<EnrollTotpResponse>, Status> {
+        let (caller, _) = admit(request)?;
+        let (secret, otpauth_uri) = second_factor::enroll(&self.app, &caller).await?;
+        Ok(Response::new(EnrollTotpResponse { secret, otpauth_uri }))
+    }
+
+    async fn confirm_totp(
+        &self,
+        request: Request<ConfirmTotpRequest>,
+    ) -> Result<Response<ConfirmTotpResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let recovery_codes = second_factor::confirm(&self.app, &caller, &req.code).await?;
+        Ok(Response::new(ConfirmTotpResponse { recovery_codes }))
+    }
+
+    async fn delete_totp(&self, request: Request<DeleteTotpRequest>) -> Result<Response<Empty>, Status> {
+        let (caller, _) = admit(request)?;
+        second_factor::remove(&self.app, &caller).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn impersonate_user(
+        &self,
+        request: Request<ImpersonateUserRequest>,
+    ) -> Result<Response<AccountTokenResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let token = impersonate(&self.app, &caller, id("id", &req.id)?, &req.reason).await?;
+        Ok(Response::new(account_token(token)))
+    }
+
+    async fn list_service_accounts(
+        &self,
+        request: Request<ListServiceAccountsRequest>,
+    ) -> Result<Response<ListServiceAccountsResponse>, Status> {
+        admit(request)?;
+        let accounts = service_accounts::list(&self.app).await?;
+        Ok(Response::new(ListServiceAccountsResponse {
+            service_accounts: accounts.into_iter().map(Into::into).collect(),
+            next_page_token: String::new(),
+        }))
+    }
+
+    async fn create_service_account(
+        &self,
+        request: Request<CreateServiceAccountRequest>,
+    ) -> Result<Response<CreateServiceAccountResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let days = i64::from(req.expires_in_days.unwrap_or(365));
+        let (account, client_secret) =
+            service_accounts::create(&self.app, &caller, req.name, req.permissions, days).await?;
+        Ok(Response::new(CreateServiceAccountResponse {
+            service_account: Some(account.into()),
+            client_secret,
+        }))
+    }
+
+    async fn delete_service_account(
+        &self,
+        request: Request<DeleteServiceAccountRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (caller, req) = admit(request)?;
+        service_accounts::end(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn list_audit_log(
+        &self,
+        request: Request<ListAuditLogRequest>,
+    ) -> Result<Response<ListAuditLogResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let filter = Filter {
+            actor: req
+                .actor_id
+                .as_deref()
+                .map(|text| id("actor_id", text))
+                .transpose()?,
+            target: req.target_id,
+            action: req.action,
+        };
+        let size = postgres::page_size(req.page_size);
+        let page = audit::list(&self.app, filter, size, req.page_token.as_deref()).await?;
+        Ok(Response::new(ListAuditLogResponse {
+            entries: page.entries.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
+        }))
+    }
+
     async fn list_sessions(
         &self,
         request: Request<ListSessionsRequest>,
@@ -120,7 +218,8 @@ impl UserService for UserGrpc {
         let (_, req) = admit(request)?;
         let size = postgres::page_size(req.page_size);
         let (q, role, token) = (req.q.as_deref(), req.role.as_deref(), req.page_token.as_deref());
-        let page = list_users(&self.app, q, role, size, token).await?;
+        let department = req.department.as_deref().filter(|name| !name.is_empty());
+        let page = list_users(&self.app, q, role, department, size, token).await?;
         let users = page.users.into_iter().map(User::from).collect();
         Ok(Response::new(ListUsersResponse {
             users,
@@ -129,8 +228,10 @@ impl UserService for UserGrpc {
     }
 
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
-        let (_, req) = admit(request)?;
-        Ok(Response::new(create_user(&self.app, req).await?.into()))
+        let (caller, req) = admit(request)?;
+        Ok(Response::new(
+            create_user(&self.app, Actor::of(&caller), req).await?.into(),
+        ))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
@@ -139,21 +240,28 @@ impl UserService for UserGrpc {
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<User>, Status> {
-        let (_, req) = admit(request)?;
+        let (caller, req) = admit(request)?;
         let UpdateUserRequest {
             id: user_id,
             full_name,
             role,
             is_active,
+            department,
+            student_id,
         } = req;
         let changes = Changes {
             full_name,
             role,
             is_active,
+            department,
+            student_id,
             ..Changes::default()
         };
+        let user = id("id", &user_id)?;
         Ok(Response::new(
-            update_user(&self.app, id("id", &user_id)?, changes).await?.into(),
+            update_user(&self.app, Actor::of(&caller), user, changes)
+                .await?
+                .into(),
         ))
     }
 
@@ -170,12 +278,15 @@ impl UserService for UserGrpc {
     }
 
     async fn put_role(&self, request: Request<PutRoleRequest>) -> Result<Response<Role>, Status> {
-        let (_, req) = admit(request)?;
+        let (caller, req) = admit(request)?;
         let role = StoredRole {
             name: req.name,
             permissions: req.permissions,
+            require_totp: req.require_totp.unwrap_or_default(),
         };
-        Ok(Response::new(put_role(&self.app, role).await?.into()))
+        Ok(Response::new(
+            put_role(&self.app, Actor::of(&caller), role).await?.into(),
+        ))
     }
 
     async fn batch_get_users(

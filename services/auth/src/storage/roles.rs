@@ -5,13 +5,15 @@ use time::OffsetDateTime;
 pub struct Role {
     pub name: String,
     pub permissions: Vec<String>,
+    /// Holders without a second factor get none of the permissions.
+    pub require_totp: bool,
 }
 
 /// The role, and nobody changes it before the transaction ends; others may look on.
 pub async fn share(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sqlx::Error> {
     sqlx::query_as!(
         Role,
-        "SELECT name, permissions FROM auth.roles WHERE name = $1 FOR SHARE",
+        "SELECT name, permissions, require_totp FROM auth.roles WHERE name = $1 FOR SHARE",
         name
     )
     .fetch_optional(db)
@@ -22,7 +24,7 @@ pub async fn share(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sq
 pub async fn lock(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sqlx::Error> {
     sqlx::query_as!(
         Role,
-        "SELECT name, permissions FROM auth.roles WHERE name = $1 FOR NO KEY UPDATE",
+        "SELECT name, permissions, require_totp FROM auth.roles WHERE name = $1 FOR NO KEY UPDATE",
         name
     )
     .fetch_optional(db)
@@ -30,17 +32,22 @@ pub async fn lock(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sql
 }
 
 pub async fn all(db: impl PgExecutor<'_>) -> Result<Vec<Role>, sqlx::Error> {
-    sqlx::query_as!(Role, "SELECT name, permissions FROM auth.roles ORDER BY name")
-        .fetch_all(db)
-        .await
+    sqlx::query_as!(
+        Role,
+        "SELECT name, permissions, require_totp FROM auth.roles ORDER BY name"
+    )
+    .fetch_all(db)
+    .await
 }
 
 pub async fn put(db: &mut PgConnection, role: &Role, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO auth.roles (name, permissions, updated_at) VALUES ($1, $2, $3)
-         ON CONFLICT (name) DO UPDATE SET permissions = excluded.permissions, updated_at = excluded.updated_at",
+        "INSERT INTO auth.roles (name, permissions, require_totp, updated_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (name) DO UPDATE SET permissions = excluded.permissions, require_totp = excluded.require_totp,
+             updated_at = excluded.updated_at",
         role.name,
         &role.permissions,
+        role.require_totp,
         now,
     )
     .execute(db)

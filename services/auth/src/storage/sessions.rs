@@ -13,6 +13,8 @@ pub struct Session {
     pub last_used_at: OffsetDateTime,
     pub expires_at: OffsetDateTime,
     pub ended_at: Option<OffsetDateTime>,
+    /// Who acts in it as the user.
+    pub impersonator_id: Option<UserId>,
 }
 
 struct Row {
@@ -24,6 +26,7 @@ struct Row {
     last_used_at: OffsetDateTime,
     expires_at: OffsetDateTime,
     ended_at: Option<OffsetDateTime>,
+    impersonator_id: Option<Uuid>,
 }
 
 impl From<Row> for Session {
@@ -37,14 +40,15 @@ impl From<Row> for Session {
             last_used_at: row.last_used_at,
             expires_at: row.expires_at,
             ended_at: row.ended_at,
+            impersonator_id: row.impersonator_id.map(UserId),
         }
     }
 }
 
 pub async fn insert(db: &mut PgConnection, session: &Session) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO auth.sessions (id, user_id, device, ip, created_at, last_used_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO auth.sessions (id, user_id, device, ip, created_at, last_used_at, expires_at, impersonator_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         session.id.0,
         session.user_id.0,
         session.device,
@@ -52,6 +56,7 @@ pub async fn insert(db: &mut PgConnection, session: &Session) -> Result<(), sqlx
         session.created_at,
         session.last_used_at,
         session.expires_at,
+        session.impersonator_id.map(|id| id.0),
     )
     .execute(db)
     .await?;
@@ -62,7 +67,7 @@ pub async fn insert(db: &mut PgConnection, session: &Session) -> Result<(), sqlx
 pub async fn lock(db: &mut PgConnection, id: SessionId) -> Result<Option<Session>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, user_id, device, ip, created_at, last_used_at, expires_at, ended_at
+        "SELECT id, user_id, device, ip, created_at, last_used_at, expires_at, ended_at, impersonator_id
          FROM auth.sessions WHERE id = $1 FOR UPDATE",
         id.0,
     )
@@ -121,6 +126,13 @@ pub async fn exists(db: impl PgExecutor<'_>, user: UserId, id: SessionId) -> Res
     .await
 }
 
+/// When a session began.
+pub async fn begun(db: impl PgExecutor<'_>, id: SessionId) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT created_at FROM auth.sessions WHERE id = $1", id.0)
+        .fetch_optional(db)
+        .await
+}
+
 /// A user's live sessions, used since `idle_since`, newest first. A person has few.
 pub async fn live(
     db: impl PgExecutor<'_>,
@@ -130,7 +142,7 @@ pub async fn live(
 ) -> Result<Vec<Session>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, user_id, device, ip, created_at, last_used_at, expires_at, ended_at
+        "SELECT id, user_id, device, ip, created_at, last_used_at, expires_at, ended_at, impersonator_id
          FROM auth.sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_used_at > $3
          ORDER BY id DESC LIMIT 100",
         user.0,

@@ -13,6 +13,9 @@ pub struct User {
     pub time_zone: String,
     pub email_verified_at: Option<OffsetDateTime>,
     pub is_active: bool,
+    pub totp_enabled: bool,
+    pub department: String,
+    pub student_id: String,
     pub version: i32,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
@@ -27,6 +30,9 @@ struct Row {
     time_zone: String,
     email_verified_at: Option<OffsetDateTime>,
     is_active: bool,
+    totp_enabled: bool,
+    department: String,
+    student_id: String,
     version: i32,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
@@ -43,6 +49,9 @@ impl From<Row> for User {
             time_zone: row.time_zone,
             email_verified_at: row.email_verified_at,
             is_active: row.is_active,
+            totp_enabled: row.totp_enabled,
+            department: row.department,
+            student_id: row.student_id,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -60,6 +69,8 @@ pub struct NewUser<'a> {
     pub role: &'a str,
     pub locale: &'a str,
     pub email_verified_at: Option<OffsetDateTime>,
+    pub department: &'a str,
+    pub student_id: &'a str,
     pub now: OffsetDateTime,
 }
 
@@ -67,9 +78,10 @@ pub struct NewUser<'a> {
 pub async fn insert(db: &mut PgConnection, new: &NewUser<'_>) -> Result<Option<User>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "INSERT INTO auth.users (id, email, email_key, full_name, role, locale, email_verified_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT (email_key) DO NOTHING
-         RETURNING id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at",
+        "INSERT INTO auth.users (id, email, email_key, full_name, role, locale, email_verified_at, department, student_id,
+             created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) ON CONFLICT (email_key) DO NOTHING
+         RETURNING id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at",
         new.id.0,
         new.email,
         new.email_key,
@@ -77,6 +89,8 @@ pub async fn insert(db: &mut PgConnection, new: &NewUser<'_>) -> Result<Option<U
         new.role,
         new.locale,
         new.email_verified_at,
+        new.department,
+        new.student_id,
         new.now,
     )
     .fetch_optional(db)
@@ -87,7 +101,7 @@ pub async fn insert(db: &mut PgConnection, new: &NewUser<'_>) -> Result<Option<U
 pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<User>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at
          FROM auth.users WHERE id = $1",
         id.0,
     )
@@ -100,7 +114,7 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<User>, 
 pub async fn share(db: &mut PgConnection, id: UserId) -> Result<Option<User>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at
          FROM auth.users WHERE id = $1 FOR SHARE",
         id.0,
     )
@@ -113,7 +127,7 @@ pub async fn share(db: &mut PgConnection, id: UserId) -> Result<Option<User>, sq
 pub async fn lock(db: &mut PgConnection, id: UserId) -> Result<Option<User>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at
          FROM auth.users WHERE id = $1 FOR NO KEY UPDATE",
         id.0,
     )
@@ -125,7 +139,7 @@ pub async fn lock(db: &mut PgConnection, id: UserId) -> Result<Option<User>, sql
 pub async fn by_email(db: impl PgExecutor<'_>, email_key: &str) -> Result<Option<User>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at
          FROM auth.users WHERE email_key = $1",
         email_key,
     )
@@ -137,7 +151,7 @@ pub async fn by_email(db: impl PgExecutor<'_>, email_key: &str) -> Result<Option
 pub async fn by_ids(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<User>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at
          FROM auth.users WHERE id = ANY($1)",
         ids,
     )
@@ -154,6 +168,8 @@ pub struct Changes {
     pub time_zone: Option<String>,
     pub role: Option<String>,
     pub is_active: Option<bool>,
+    pub department: Option<String>,
+    pub student_id: Option<String>,
     /// Set only when it was not verified before.
     pub verified_at: Option<OffsetDateTime>,
 }
@@ -170,9 +186,10 @@ pub async fn update(
         "UPDATE auth.users SET
              full_name = coalesce($2, full_name), locale = coalesce($3, locale), time_zone = coalesce($4, time_zone),
              role = coalesce($5, role), is_active = coalesce($6, is_active),
-             email_verified_at = coalesce(email_verified_at, $7), updated_at = $8, version = version + 1
+             email_verified_at = coalesce(email_verified_at, $7), department = coalesce($9, department),
+             student_id = coalesce($10, student_id), updated_at = $8, version = version + 1
          WHERE id = $1
-         RETURNING id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at",
+         RETURNING id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at",
         id.0,
         changes.full_name.as_deref(),
         changes.locale.as_deref(),
@@ -181,6 +198,8 @@ pub async fn update(
         changes.is_active,
         changes.verified_at,
         now,
+        changes.department.as_deref(),
+        changes.student_id.as_deref(),
     )
     .fetch_optional(db)
     .await?;
@@ -209,6 +228,7 @@ pub async fn page(
     db: impl PgExecutor<'_>,
     search: Option<&str>,
     role: Option<&str>,
+    department: Option<&str>,
     before: Option<UserId>,
     limit: i64,
 ) -> Result<Vec<User>, sqlx::Error> {
@@ -220,15 +240,17 @@ pub async fn page(
     });
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at
          FROM auth.users
          WHERE ($1::text IS NULL OR auth.fold_turkish(full_name || ' ' || email) LIKE auth.fold_turkish($1))
            AND ($2::text IS NULL OR role = $2) AND ($3::uuid IS NULL OR id < $3)
+           AND ($5::text IS NULL OR department = $5)
          ORDER BY id DESC LIMIT $4",
         pattern,
         role,
         before.map(|id| id.0),
         limit,
+        department,
     )
     .fetch_all(db)
     .await?;

@@ -5,8 +5,9 @@ use contracts::events::v1::{TokenRevoked, UserRegistered, UserUpdated};
 use problem::codes;
 use typed_id::UserId;
 
-use super::school::{PASSWORD, School};
+use super::school::{PASSWORD, School, sign_in};
 use crate::storage::users::Changes;
+use crate::usecases::audit::Actor;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::create_user::create_user;
 use crate::usecases::issue_service_token::issue_service_token;
@@ -24,16 +25,26 @@ fn invitation(email: &str, role: &str) -> CreateUserRequest {
         full_name: "Işıl Şahin".into(),
         role: role.into(),
         locale: None,
+        department: None,
+        student_id: None,
     }
 }
 
 #[tokio::test]
 async fn an_invited_person_chooses_their_password() {
     let school = School::open().await;
-    let teacher = create_user(&school.auth, invitation("isil@school.test", "teacher"))
-        .await
-        .unwrap();
-    assert!(login(&school.auth, "isil@school.test", PASSWORD).await.is_err());
+    let teacher = create_user(
+        &school.auth,
+        Actor::NOBODY,
+        invitation("isil@school.test", "teacher"),
+    )
+    .await
+    .unwrap();
+    assert!(
+        login(&school.auth, sign_in("isil@school.test", PASSWORD))
+            .await
+            .is_err()
+    );
     let link = school.reset(&teacher).await;
     school.clock.advance(Duration::from_hours(48));
     confirm_password_reset(&school.auth, link, PASSWORD)
@@ -43,9 +54,19 @@ async fn an_invited_person_chooses_their_password() {
     assert_eq!(tokens.user.role, "teacher");
     assert_eq!(school.events::<UserRegistered>().await.len(), 1);
 
-    let taken = create_user(&school.auth, invitation("ISIL@school.test", "student")).await;
+    let taken = create_user(
+        &school.auth,
+        Actor::NOBODY,
+        invitation("ISIL@school.test", "student"),
+    )
+    .await;
     assert_eq!(taken.unwrap_err().code(), &codes::EMAIL_TAKEN);
-    let unknown = create_user(&school.auth, invitation("can@school.test", "wizard")).await;
+    let unknown = create_user(
+        &school.auth,
+        Actor::NOBODY,
+        invitation("can@school.test", "wizard"),
+    )
+    .await;
     assert_eq!(unknown.unwrap_err().code(), &codes::UNKNOWN_ROLE);
 }
 
@@ -59,7 +80,9 @@ async fn a_new_role_needs_new_tokens_and_a_deactivation_ends_sessions() {
         role: Some("teacher".into()),
         ..Changes::default()
     };
-    update_user(&school.auth, ada.id, teacher).await.unwrap();
+    update_user(&school.auth, Actor::NOBODY, ada.id, teacher)
+        .await
+        .unwrap();
     assert!(School::is_revoked(&school.verify(&before.access_token).await));
     let renewed = refresh(&school.auth, before.refresh_token).await.unwrap();
     assert!(school.caller(&renewed).await.has("courses:write"));
@@ -69,7 +92,9 @@ async fn a_new_role_needs_new_tokens_and_a_deactivation_ends_sessions() {
         is_active: Some(false),
         ..Changes::default()
     };
-    update_user(&school.auth, ada.id, inactive).await.unwrap();
+    update_user(&school.auth, Actor::NOBODY, ada.id, inactive)
+        .await
+        .unwrap();
     assert!(School::is_revoked(&school.verify(&renewed.access_token).await));
     assert!(refresh(&school.auth, renewed.refresh_token).await.is_err());
     let kinds: Vec<_> = school
@@ -120,24 +145,34 @@ async fn the_last_admin_stays_and_nobody_is_not_found() {
         role: Some("student".into()),
         ..Changes::default()
     };
-    let refused = update_user(&school.auth, admin.id, steps_back.clone()).await;
+    let refused = update_user(&school.auth, Actor::NOBODY, admin.id, steps_back.clone()).await;
     assert_eq!(refused.unwrap_err().code(), &codes::LAST_ADMIN);
-    let nobody = update_user(&school.auth, UserId::new(school.clock.now()), steps_back).await;
+    let nobody = update_user(
+        &school.auth,
+        Actor::NOBODY,
+        UserId::new(school.clock.now()),
+        steps_back,
+    )
+    .await;
     assert_eq!(nobody.unwrap_err().code(), &codes::NOT_FOUND);
 }
 
 #[tokio::test]
 async fn users_are_found_by_any_spelling_and_listed_in_pages() {
     let school = School::open().await;
-    let isil = create_user(&school.auth, invitation("isil@school.test", "teacher"))
-        .await
-        .unwrap();
+    let isil = create_user(
+        &school.auth,
+        Actor::NOBODY,
+        invitation("isil@school.test", "teacher"),
+    )
+    .await
+    .unwrap();
     for n in 0..5 {
         school.clock.advance(Duration::from_secs(1));
         school.register(&format!("ada{n}@school.test")).await;
     }
     for spelling in ["işıl", "IŞIL", "isil", "Işıl Ş", "ISIL@SCHOOL"] {
-        let page = list_users(&school.auth, Some(spelling), None, 20, None)
+        let page = list_users(&school.auth, Some(spelling), None, None, 20, None)
             .await
             .unwrap();
         assert_eq!(
@@ -147,14 +182,14 @@ async fn users_are_found_by_any_spelling_and_listed_in_pages() {
         );
     }
     for literal in ["%", "_", "\\"] {
-        let page = list_users(&school.auth, Some(literal), None, 20, None)
+        let page = list_users(&school.auth, Some(literal), None, None, 20, None)
             .await
             .unwrap();
         assert!(page.users.is_empty(), "{literal}");
     }
     let (mut seen, mut token) = (Vec::new(), None::<String>);
     loop {
-        let page = list_users(&school.auth, None, Some("student"), 2, token.as_deref())
+        let page = list_users(&school.auth, None, Some("student"), None, 2, token.as_deref())
             .await
             .unwrap();
         seen.extend(page.users.into_iter().map(|user| user.email));
@@ -165,7 +200,7 @@ async fn users_are_found_by_any_spelling_and_listed_in_pages() {
     }
     let expected: Vec<_> = (0..5).rev().map(|n| format!("ada{n}@school.test")).collect();
     assert_eq!(seen, expected);
-    let foreign = list_users(&school.auth, None, None, 2, token.as_deref()).await;
+    let foreign = list_users(&school.auth, None, None, None, 2, token.as_deref()).await;
     assert_eq!(foreign.unwrap_err().code(), &codes::INVALID_PAGE_TOKEN);
 }
 

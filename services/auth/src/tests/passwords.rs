@@ -3,7 +3,7 @@ use std::time::Duration;
 use contracts::events::v1::{UserPasswordResetRequested, UserUpdated};
 use problem::codes;
 
-use super::school::{PASSWORD, School};
+use super::school::{PASSWORD, School, sign_in};
 use crate::usecases::change_password::change_password;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::login::login;
@@ -47,8 +47,14 @@ async fn a_reset_sets_the_password_proves_the_address_and_ends_all_sessions() {
         assert_eq!(again.unwrap_err().code(), &codes::INVALID_ONE_TIME_TOKEN);
     }
     assert!(School::is_revoked(&school.verify(&before.access_token).await));
-    assert!(login(&school.auth, "ada@school.test", PASSWORD).await.is_err());
-    let after = login(&school.auth, "ada@school.test", NEW).await.unwrap();
+    assert!(
+        login(&school.auth, sign_in("ada@school.test", PASSWORD))
+            .await
+            .is_err()
+    );
+    let after = login(&school.auth, sign_in("ada@school.test", NEW))
+        .await
+        .unwrap();
     school.verify(&after.access_token).await.unwrap();
     assert!(after.user.email_verified_at.is_some());
     assert_eq!(school.events::<UserUpdated>().await.len(), 1);
@@ -92,7 +98,9 @@ async fn a_change_needs_the_password_keeps_this_session_and_voids_links() {
             .await
             .is_err()
     );
-    login(&school.auth, "ada@school.test", NEW).await.unwrap();
+    login(&school.auth, sign_in("ada@school.test", NEW))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use contracts::events::v1::{
 use futures::future::join_all;
 use problem::codes;
 
-use super::school::{FIRST_ADMIN, PASSWORD, School, request};
+use super::school::{FIRST_ADMIN, PASSWORD, School, request, sign_in};
 use crate::demo::make_accounts;
 use crate::storage::users::{self, User};
 use crate::usecases::login::login;
@@ -36,7 +36,11 @@ async fn a_taken_address_is_answered_alike_and_its_owner_is_told() {
             .unwrap()
             .is_none()
     );
-    let refused = login(&school.auth, "ada@school.test", "what somebody else chose").await;
+    let refused = login(
+        &school.auth,
+        sign_in("ada@school.test", "what somebody else chose"),
+    )
+    .await;
     assert_eq!(refused.unwrap_err().code(), &codes::INVALID_CREDENTIALS);
     assert_eq!(school.sign_in("ada@school.test").await.user.id, owner.id);
 
@@ -64,7 +68,9 @@ async fn of_a_hundred_registrations_at_once_one_makes_the_account() {
     assert_eq!(school.count("SELECT count(*) FROM auth.users").await, 1);
     assert_eq!(school.events::<UserRegistered>().await.len(), 1);
     assert_eq!(school.events::<UserRegistrationRepeated>().await.len(), 99);
-    login(&school.auth, "ALI@SCHOOL.TEST", PASSWORD).await.unwrap();
+    login(&school.auth, sign_in("ALI@SCHOOL.TEST", PASSWORD))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -157,7 +163,7 @@ async fn demo_accounts_are_made_once() {
         make_accounts(&school.auth).await.unwrap();
     }
     assert_eq!(school.events::<UserRegistered>().await.len(), 3);
-    let admin = login(&school.auth, "admin@demo.test", "demo-demo-demo")
+    let admin = login(&school.auth, sign_in("admin@demo.test", "demo-demo-demo"))
         .await
         .unwrap();
     assert_eq!(admin.user.role, "admin");

@@ -5,6 +5,7 @@ use problem::codes;
 
 use super::school::School;
 use crate::storage::roles::Role;
+use crate::usecases::audit::Actor;
 use crate::usecases::put_role::{list_roles, put_role};
 use crate::usecases::refresh::refresh;
 
@@ -12,6 +13,7 @@ fn role(name: &str, permissions: &[&str]) -> Role {
     Role {
         name: name.into(),
         permissions: permissions.iter().map(|p| (*p).to_owned()).collect(),
+        require_totp: false,
     }
 }
 
@@ -22,7 +24,9 @@ async fn a_new_installation_has_three_roles() {
         assert_eq!(found.permissions, permissions::defaults(&found.name));
     }
     let edited = role("teacher", &["courses:write"]);
-    put_role(&school.auth, edited.clone()).await.unwrap();
+    put_role(&school.auth, Actor::NOBODY, edited.clone())
+        .await
+        .unwrap();
     school.auth.ensure_roles().await.unwrap();
     assert!(list_roles(&school.auth).await.unwrap().contains(&edited));
 }
@@ -41,7 +45,9 @@ async fn a_changed_role_renews_the_tokens_of_its_holders_alone() {
     let before = school.count(revocations).await;
     let wanted = role("teacher", &["courses:write", "categories:write"]);
     for _ in 0..2 {
-        put_role(&school.auth, wanted.clone()).await.unwrap();
+        put_role(&school.auth, Actor::NOBODY, wanted.clone())
+            .await
+            .unwrap();
     }
     assert!(School::is_revoked(&school.verify(&deniz.access_token).await));
     school.verify(&ada.access_token).await.unwrap();
@@ -52,7 +58,7 @@ async fn a_changed_role_renews_the_tokens_of_its_holders_alone() {
     );
     // The same again is no change: what was just renewed stays good.
     school.clock.advance(Duration::from_secs(1));
-    put_role(&school.auth, wanted).await.unwrap();
+    put_role(&school.auth, Actor::NOBODY, wanted).await.unwrap();
     school.verify(&renewed.access_token).await.unwrap();
     assert!(school.count(revocations).await <= before + 1);
 }
@@ -67,7 +73,7 @@ async fn who_holds_no_live_token_needs_no_revocation() {
         .execute(school.auth.db.primary())
         .await
         .unwrap();
-    put_role(&school.auth, role("teacher", &["courses:write"]))
+    put_role(&school.auth, Actor::NOBODY, role("teacher", &["courses:write"]))
         .await
         .unwrap();
     assert_eq!(school.count("SELECT count(*) FROM auth.revocations").await, 0);
@@ -76,12 +82,18 @@ async fn who_holds_no_live_token_needs_no_revocation() {
 #[tokio::test]
 async fn unknown_permissions_are_refused_and_admins_keep_editing_roles() {
     let school = School::open().await;
-    let refused = put_role(&school.auth, role("teacher", &["courses:eat"])).await;
+    let refused = put_role(&school.auth, Actor::NOBODY, role("teacher", &["courses:eat"])).await;
     assert_eq!(refused.unwrap_err().code(), &codes::UNKNOWN_PERMISSION);
-    let admin = put_role(&school.auth, role("admin", &[])).await.unwrap();
-    assert_eq!(admin.permissions, ["roles:write"]);
-    put_role(&school.auth, role("librarian", &["categories:write"]))
+    let admin = put_role(&school.auth, Actor::NOBODY, role("admin", &[]))
         .await
         .unwrap();
+    assert_eq!(admin.permissions, ["roles:write"]);
+    put_role(
+        &school.auth,
+        Actor::NOBODY,
+        role("librarian", &["categories:write"]),
+    )
+    .await
+    .unwrap();
     assert_eq!(list_roles(&school.auth).await.unwrap().len(), 4);
 }

@@ -14,8 +14,9 @@ use typed_id::UserId;
 use crate::app::{Auth, Parts};
 use crate::config::Settings;
 use crate::storage::users::{self, Changes, User};
+use crate::usecases::audit::Actor;
 use crate::usecases::grant::Tokens;
-use crate::usecases::login::login;
+use crate::usecases::login::{SignIn, login};
 use crate::usecases::register::register;
 use crate::usecases::update_user::update_user;
 use crate::usecases::verify_email::verify_email;
@@ -83,13 +84,15 @@ impl School {
             role: Some(role.to_owned()),
             ..Changes::default()
         };
-        let user = update_user(&self.auth, user.id, changes).await.unwrap();
+        let user = update_user(&self.auth, Actor::NOBODY, user.id, changes)
+            .await
+            .unwrap();
         self.clock.advance(std::time::Duration::from_secs(1));
         user
     }
 
     pub async fn sign_in(&self, email: &str) -> Tokens {
-        login(&self.auth, email, PASSWORD).await.unwrap()
+        login(&self.auth, sign_in(email, PASSWORD)).await.unwrap()
     }
 
     /// The secret in the latest verification mail.
@@ -159,6 +162,15 @@ impl School {
         outcome
             .as_ref()
             .is_err_and(|problem| problem.code() == &problem::codes::INVALID_TOKEN)
+    }
+}
+
+/// What is shown with nothing but a password.
+pub fn sign_in<'a>(email: &'a str, password: &'a str) -> SignIn<'a> {
+    SignIn {
+        email,
+        password,
+        ..SignIn::default()
     }
 }
 

@@ -3,9 +3,10 @@
 use clock::Clock;
 use futures::future::{join, join_all};
 
-use super::school::{PASSWORD, School};
+use super::school::{PASSWORD, School, sign_in};
 use crate::storage::roles::Role;
 use crate::storage::users::Changes;
+use crate::usecases::audit::Actor;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::login::login;
 use crate::usecases::put_role::put_role;
@@ -29,7 +30,11 @@ async fn no_token_outlives_a_change_of_its_role() {
     for round in 0..20 {
         let new = if round % 2 == 0 { "student" } else { "teacher" };
         let renewals = (0..6).map(|_| refresh(&school.auth, refresh_token.clone()));
-        let (renewed, changed) = join(join_all(renewals), update_user(&school.auth, ada.id, role(new))).await;
+        let (renewed, changed) = join(
+            join_all(renewals),
+            update_user(&school.auth, Actor::NOBODY, ada.id, role(new)),
+        )
+        .await;
         changed.unwrap();
         for tokens in renewed.into_iter().map(Result::unwrap) {
             if let Ok(caller) = school.verify(&tokens.access_token).await {
@@ -55,9 +60,11 @@ async fn no_token_outlives_a_change_of_its_permissions() {
         let wanted = Role {
             name: "teacher".into(),
             permissions: permissions.clone(),
+            require_totp: false,
         };
         let renewals = (0..6).map(|_| refresh(&school.auth, refresh_token.clone()));
-        let (renewed, changed) = join(join_all(renewals), put_role(&school.auth, wanted)).await;
+        let (renewed, changed) =
+            join(join_all(renewals), put_role(&school.auth, Actor::NOBODY, wanted)).await;
         changed.unwrap();
         for tokens in renewed.into_iter().map(Result::unwrap) {
             if let Ok(caller) = school.verify(&tokens.access_token).await {
@@ -80,7 +87,7 @@ async fn no_session_of_the_old_password_outlives_its_reset() {
             .await
             .unwrap();
         let token = school.reset(&ada).await;
-        let thieves = (0..6).map(|_| login(&school.auth, "ada@school.test", &current));
+        let thieves = (0..6).map(|_| login(&school.auth, sign_in("ada@school.test", &current)));
         let (thieves, confirmed) = join(
             join_all(thieves),
             confirm_password_reset(&school.auth, token, &new),
@@ -94,7 +101,9 @@ async fn no_session_of_the_old_password_outlives_its_reset() {
             );
         }
         current = new;
-        login(&school.auth, "ada@school.test", &current).await.unwrap();
+        login(&school.auth, sign_in("ada@school.test", &current))
+            .await
+            .unwrap();
     }
 }
 
@@ -107,11 +116,13 @@ async fn admins_who_step_back_at_once_leave_one() {
         school.user("can@school.test", "admin").await,
     );
     for _ in 0..10 {
-        let back = [ada.id, can.id].map(|id| update_user(&school.auth, id, role("student")));
+        let back = [ada.id, can.id].map(|id| update_user(&school.auth, Actor::NOBODY, id, role("student")));
         let outcomes = join_all(back).await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
         for id in [ada.id, can.id] {
-            update_user(&school.auth, id, role("admin")).await.unwrap();
+            update_user(&school.auth, Actor::NOBODY, id, role("admin"))
+                .await
+                .unwrap();
         }
     }
 }

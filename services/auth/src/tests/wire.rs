@@ -52,6 +52,7 @@ async fn the_server_asks_for_tokens_and_judges_them() {
     let credentials = LoginRequest {
         email: "ADA@school.test".into(),
         password: PASSWORD.into(),
+        ..LoginRequest::default()
     };
     let tokens = auth.login(credentials).await.unwrap().into_inner();
 

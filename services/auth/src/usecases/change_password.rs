@@ -1,17 +1,25 @@
 use access_token::Caller;
 use problem::{Problem, codes};
 
-use super::revoke;
+use super::audit::{self, Act, Actor};
+use super::{revoke, tries};
 use crate::app::Auth;
-use crate::domain::password;
+use crate::domain::device::{self, Counted};
+use crate::domain::{email, password};
 use crate::storage::one_time_tokens::{self, Purpose};
-use crate::storage::{passwords, sessions, users};
+use crate::storage::{passwords, sessions, sign_in_tries, users};
 
 /// Changes the caller's password. All other sessions end, and links that would set another one are void.
 pub async fn change_password(app: &Auth, caller: &Caller, current: &str, new: &str) -> Result<(), Problem> {
-    let caller = caller.user()?;
+    let caller = caller.in_person()?;
     let user = super::user(app, caller.id).await?;
     password::check("new_password", new, &user.email)?;
+    // Who holds a session alone must not find the password out by trying.
+    let subject = device::subject(
+        &email::key(&user.email),
+        Counted::Device(caller.session_id.0.as_bytes()),
+    );
+    tries::take(app, &subject).await?;
     let stored = passwords::of_user(app.db.primary(), user.id)
         .await
         .map_err(postgres::problem_of)?;
@@ -36,6 +44,14 @@ pub async fn change_password(app: &Auth, caller: &Caller, current: &str, new: &s
         let ended = sessions::end(&mut tx, id, None, Some(session), now).await?;
         let entries = revoke::of_sessions(&ended, now, ttl);
         revoke::record(&mut tx, &entries).await?;
+        sign_in_tries::reset(&mut *tx, &subject).await?;
+        audit::record(
+            &mut *tx,
+            Actor::user(id),
+            Act::on_user("password.changed", id),
+            now,
+        )
+        .await?;
         tx.commit(Some(entries)).await
     });
     let entries = changed.await?.ok_or_else(invalid)?;

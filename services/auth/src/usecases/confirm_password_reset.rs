@@ -1,5 +1,6 @@
 use problem::{Problem, codes};
 
+use super::audit::{self, Act, Actor};
 use super::revoke;
 use super::verify_email::mark_verified;
 use crate::app::Auth;
@@ -33,6 +34,13 @@ pub async fn confirm_password_reset(app: &Auth, token: String, new_password: &st
         let mut entries = revoke::of_sessions(&ended, now, ttl);
         entries.extend(revoke::of_users(&[user], now, ttl));
         revoke::record(&mut tx, &entries).await?;
+        audit::record(
+            &mut *tx,
+            Actor::user(user),
+            Act::on_user("password.reset", user),
+            now,
+        )
+        .await?;
         tx.commit(Some(entries)).await
     });
     match done.await? {

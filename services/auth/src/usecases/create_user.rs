@@ -2,8 +2,10 @@ use contracts::auth::v1::CreateUserRequest;
 use event_bus::outbox;
 use postgres::{WriteError, violated_constraint};
 use problem::{Problem, codes};
+use serde_json::json;
 use typed_id::UserId;
 
+use super::audit::{self, Act, Actor};
 use super::events::{self, MailError};
 use crate::app::Auth;
 use crate::domain::{email, name};
@@ -42,7 +44,7 @@ impl From<CreateError> for Problem {
 }
 
 /// Makes an account for somebody, who gets a mail with a link to set a password (instead of A-AUTH-04's password by mail).
-pub async fn create_user(app: &Auth, request: CreateUserRequest) -> Result<User, Problem> {
+pub async fn create_user(app: &Auth, actor: Actor, request: CreateUserRequest) -> Result<User, Problem> {
     let (now, full_name) = (app.clock.now(), name::trimmed(&request.full_name)?);
     let created = app.db.write(move |mut tx| async move {
         let email = request.email.trim().to_owned();
@@ -54,12 +56,16 @@ pub async fn create_user(app: &Auth, request: CreateUserRequest) -> Result<User,
             role: &request.role,
             locale: request.locale.as_deref().unwrap_or("tr"),
             email_verified_at: None,
+            department: request.department.as_deref().unwrap_or_default(),
+            student_id: request.student_id.as_deref().unwrap_or_default(),
             now,
         };
         let user = users::insert(&mut tx, &new)
             .await?
             .ok_or(CreateError::EmailTaken)?;
         outbox::append(&mut tx, &events::registered(&user)).await?;
+        let act = Act::on_user("user.created", user.id).with(json!({"role": user.role}));
+        audit::record(&mut *tx, actor, act, now).await?;
         events::request_password(&mut tx, &user, true).await?;
         Ok::<_, CreateError>(tx.commit(user).await?)
     });

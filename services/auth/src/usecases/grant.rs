@@ -17,6 +17,8 @@ pub struct Tokens {
     pub access_token: String,
     pub expires_in: i32,
     pub refresh_token: String,
+    /// Empty when the tokens were renewed.
+    pub device_token: String,
     pub user: User,
 }
 
@@ -35,29 +37,54 @@ pub async fn holder(tx: &mut WriteTx, id: UserId) -> Result<Option<Holder>, sqlx
         return Ok(None);
     };
     let role = roles::share(tx, &user.role).await?;
+    let permissions = match role {
+        Some(role) if user.totp_enabled || !role.require_totp => role.permissions,
+        _ => Vec::new(),
+    };
     Ok(Some(Holder {
         user,
-        permissions: role.map(|role| role.permissions).unwrap_or_default(),
+        permissions,
         at: tx.clock().now(),
     }))
 }
 
 impl Holder {
-    /// Signs the access token; after the commit.
-    pub fn tokens(self, app: &Auth, session: SessionId, refresh_token: String) -> Result<Tokens, Problem> {
+    pub fn may(&self, permission: &str) -> bool {
+        self.permissions.iter().any(|own| own == permission)
+    }
+
+    /// Signs an access token; after the commit.
+    pub fn access_token(
+        &self,
+        app: &Auth,
+        session: SessionId,
+        impersonator: Option<UserId>,
+    ) -> Result<String, Problem> {
         let token = UserToken {
             user_id: self.user.id,
             session_id: session,
+            impersonator,
             token_id: TokenId::new(self.at),
             roles: std::slice::from_ref(&self.user.role),
             permissions: &self.permissions,
             now: self.at,
             ttl: app.settings.access.ttl(),
         };
+        app.keys.issue_user(&token).map_err(Problem::internal)
+    }
+
+    pub fn tokens(
+        self,
+        app: &Auth,
+        session: SessionId,
+        refresh_token: String,
+        device_token: String,
+    ) -> Result<Tokens, Problem> {
         Ok(Tokens {
-            access_token: app.keys.issue_user(&token).map_err(Problem::internal)?,
+            access_token: self.access_token(app, session, None)?,
             expires_in: app.settings.access.ttl_seconds,
             refresh_token,
+            device_token,
             user: self.user,
         })
     }

@@ -12,11 +12,12 @@ pub struct Page {
     pub next_page_token: String,
 }
 
-/// Users, newest first, by role and part of a name or address. One query.
+/// Users, newest first, by role, department and part of a name or address. One query.
 pub async fn list_users(
     app: &Auth,
     search: Option<&str>,
     role: Option<&str>,
+    department: Option<&str>,
     size: i64,
     token: Option<&str>,
 ) -> Result<Page, Problem> {
@@ -24,11 +25,18 @@ pub async fn list_users(
         .map(str::trim)
         .filter(|text| !text.is_empty())
         .map(|text| text.nfkc().collect::<String>());
-    let scope = format!("users:{search:?}:{role:?}");
+    let scope = format!("users:{search:?}:{role:?}:{department:?}");
     let before: Option<UserId> = app.pages.open(&scope, token)?;
-    let mut rows = users::page(app.db.primary(), search.as_deref(), role, before, size + 1)
-        .await
-        .map_err(postgres::problem_of)?;
+    let mut rows = users::page(
+        app.db.primary(),
+        search.as_deref(),
+        role,
+        department,
+        before,
+        size + 1,
+    )
+    .await
+    .map_err(postgres::problem_of)?;
     let wanted = usize::try_from(size).unwrap_or_default();
     let more = rows.len() > wanted;
     rows.truncate(wanted);

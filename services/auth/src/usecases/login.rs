@@ -1,70 +1,145 @@
 use problem::{Problem, codes};
+use serde_json::json;
 use time::Duration;
 use typed_id::SessionId;
 
-use super::grant::{self, Tokens};
+use super::audit::{self, Act, Actor};
+use super::grant::{self, Holder, Tokens};
+use super::{second_factor, tries};
 use crate::app::Auth;
+use crate::domain::device::{self, Counted};
 use crate::domain::email;
 use crate::domain::secret::{self, Kind};
+use crate::storage::credentials::{self, Credentials};
 use crate::storage::sessions::{self, Session};
-use crate::storage::{passwords, refresh_tokens, users};
+use crate::storage::{passwords, refresh_tokens, sign_in_tries};
 
-/// Signs in with a password. Whatever was wrong, the answer and its time are the same.
-pub async fn login(app: &Auth, address: &str, password: &str) -> Result<Tokens, Problem> {
-    let user = users::by_email(app.db.primary(), &email::key(address))
+/// What a client shows to sign in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SignIn<'a> {
+    pub email: &'a str,
+    pub password: &'a str,
+    pub totp_code: Option<&'a str>,
+    pub device_token: Option<&'a str>,
+}
+
+enum Outcome {
+    Begun(Box<Holder>, SessionId),
+    /// The password is right and the second factor is missing.
+    CodeMissing,
+    Refused,
+}
+
+/// Signs in with a password, and a second factor where there is one. Whatever was wrong, the answer and its time are the same.
+pub async fn login(app: &Auth, shown: SignIn<'_>) -> Result<Tokens, Problem> {
+    let context = request_context::current();
+    let device = context
+        .user_agent
+        .map(|agent| agent.to_string())
+        .unwrap_or_default();
+    let ip = context.client_ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let email_key = email::key(shown.email);
+    let found = credentials::by_email(app.db.primary(), &email_key, &ip, &device)
         .await
         .map_err(postgres::problem_of)?;
-    let stored = match &user {
-        Some(user) => passwords::of_user(app.db.primary(), user.id)
-            .await
-            .map_err(postgres::problem_of)?,
-        None => None,
+    let subject = subject(app, &email_key, shown, found.as_ref(), (&ip, &device));
+    tries::take(app, &subject).await?;
+    let hash = found.as_ref().and_then(|found| found.hash.clone());
+    let verified = app.passwords.verify(shown.password, hash).await?;
+    let Some(user) = found
+        .as_ref()
+        .filter(|found| verified.matches && found.is_active)
+        .cloned()
+    else {
+        return Err(refused(app, found.as_ref()).await?);
     };
-    let hash = stored.as_ref().map(|stored| stored.hash.clone());
-    let verified = app.passwords.verify(password, hash).await?;
-    let invalid = || Problem::new(&codes::INVALID_CREDENTIALS);
-    let user = user
-        .filter(|user| verified.matches && user.is_active)
-        .ok_or_else(invalid)?;
     let new_hash = if verified.outdated {
-        Some(app.passwords.hash(password).await?)
+        Some(app.passwords.hash(shown.password).await?)
     } else {
         None
     };
     let refresh_token = secret::random(Kind::Refresh).map_err(Problem::internal)?;
+    let device_token = device::token(&app.device_key, user.user_id).map_err(Problem::internal)?;
     let hashed = secret::hash(&refresh_token);
     let absolute = Duration::days(app.settings.sessions.absolute_days);
-    let context = request_context::current();
-    let text = |given: Option<String>| given.unwrap_or_default();
-    let device = text(context.user_agent.map(|agent| agent.to_string()));
-    let ip = text(context.client_ip.map(|ip| ip.to_string()));
+    let (sealer, code) = (app.sealer.clone(), shown.totp_code.map(str::to_owned));
     let begun = app.db.write(move |mut tx| async move {
-        let Some(holder) = grant::holder(&mut tx, user.id).await? else {
-            return tx.rollback(None).await;
+        let Some(holder) = grant::holder(&mut tx, user.user_id).await? else {
+            return Ok(tx.rollback(Outcome::Refused).await?);
         };
         // A password that was changed since it was verified no longer signs in.
-        let current = passwords::of_user(&mut *tx, user.id).await?;
-        let is_current = current.map(|current| current.set_at) == stored.as_ref().map(|stored| stored.set_at);
-        if !is_current {
-            return tx.rollback(None).await;
+        let current = passwords::of_user(&mut *tx, user.user_id).await?;
+        if current.map(|current| current.set_at) != user.set_at {
+            return Ok(tx.rollback(Outcome::Refused).await?);
         }
-        if let (Some(new), Some(old)) = (&new_hash, &stored) {
-            passwords::rehash(&mut tx, user.id, &old.hash, new).await?;
+        if holder.user.totp_enabled {
+            let Some(code) = code else {
+                return Ok(tx.rollback(Outcome::CodeMissing).await?);
+            };
+            if !second_factor::take(&mut tx, &sealer, user.user_id, &code).await? {
+                return Ok(tx.rollback(Outcome::Refused).await?);
+            }
+        }
+        if let (Some(new), Some(old)) = (&new_hash, &user.hash) {
+            passwords::rehash(&mut tx, user.user_id, old, new).await?;
         }
         let session = Session {
             id: SessionId::new(holder.at),
-            user_id: user.id,
+            user_id: user.user_id,
             device,
             ip,
             created_at: holder.at,
             last_used_at: holder.at,
             expires_at: holder.at + absolute,
             ended_at: None,
+            impersonator_id: None,
         };
         sessions::insert(&mut tx, &session).await?;
         refresh_tokens::insert(&mut tx, &hashed, session.id, holder.at).await?;
-        tx.commit(Some((holder, session.id))).await
+        sign_in_tries::reset(&mut *tx, &subject).await?;
+        let act = Act::on_user("sign_in.succeeded", user.user_id).with(json!({"session_id": session.id}));
+        audit::record(&mut *tx, Actor::user(user.user_id), act, holder.at).await?;
+        Ok::<_, second_factor::TakeError>(tx.commit(Outcome::Begun(Box::new(holder), session.id)).await?)
     });
-    let (holder, session) = begun.await?.ok_or_else(invalid)?;
-    holder.tokens(app, session, refresh_token)
+    match begun.await? {
+        Outcome::Begun(holder, session) => holder.tokens(app, session, refresh_token, device_token),
+        Outcome::CodeMissing => Err(Problem::new(&codes::TOTP_REQUIRED)),
+        Outcome::Refused => Err(refused(app, found.as_ref()).await?),
+    }
+}
+
+/// The bucket that a try is taken from.
+fn subject(
+    app: &Auth,
+    email_key: &str,
+    shown: SignIn<'_>,
+    found: Option<&Credentials>,
+    (ip, device): (&str, &str),
+) -> Vec<u8> {
+    let known = found
+        .zip(shown.device_token)
+        .and_then(|(found, token)| device::known(&app.device_key, found.user_id, token));
+    let counted = match &known {
+        Some(id) => Counted::Device(id),
+        None if found.is_some_and(|found| found.is_known_place) => Counted::Place { ip, device },
+        None => Counted::Account,
+    };
+    device::subject(email_key, counted)
+}
+
+/// Written for unknown addresses too: an account must not show by the time of a commit.
+async fn refused(app: &Auth, found: Option<&Credentials>) -> Result<Problem, Problem> {
+    let act = match found {
+        Some(found) => Act::on_user("sign_in.failed", found.user_id),
+        None => Act {
+            action: "sign_in.failed",
+            target_kind: "user",
+            target_id: String::new(),
+            details: json!({}),
+        },
+    };
+    audit::record(app.db.primary(), Actor::NOBODY, act, app.clock.now())
+        .await
+        .map_err(postgres::problem_of)?;
+    Ok(Problem::new(&codes::INVALID_CREDENTIALS))
 }

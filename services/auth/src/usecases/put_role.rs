@@ -1,6 +1,8 @@
 use access_token::permissions;
 use problem::{Problem, codes};
+use serde_json::json;
 
+use super::audit::{self, Act, Actor};
 use super::revoke;
 use crate::app::Auth;
 use crate::storage::roles::{self, Role};
@@ -12,7 +14,7 @@ pub async fn list_roles(app: &Auth) -> Result<Vec<Role>, Problem> {
 }
 
 /// Makes or changes a role. Its holders' live tokens become void, so that the next ones carry the new permissions.
-pub async fn put_role(app: &Auth, mut role: Role) -> Result<Role, Problem> {
+pub async fn put_role(app: &Auth, actor: Actor, mut role: Role) -> Result<Role, Problem> {
     if let Some(unknown) = role
         .permissions
         .iter()
@@ -33,6 +35,13 @@ pub async fn put_role(app: &Auth, mut role: Role) -> Result<Role, Problem> {
         }
         let now = tx.clock().now();
         roles::put(&mut tx, &wanted, now).await?;
+        let act = Act {
+            action: "role.changed",
+            target_kind: "role",
+            target_id: wanted.name.clone(),
+            details: json!({"permissions": wanted.permissions, "require_totp": wanted.require_totp}),
+        };
+        audit::record(&mut *tx, actor, act, now).await?;
         // Tokens come with a use of a session, so that only recent ones are live.
         let holders = users::holders_since(&mut tx, &wanted.name, now - ttl - revoke::SLACK).await?;
         let entries = revoke::of_users(&holders, now, ttl);

@@ -70,7 +70,7 @@ pub async fn refresh(app: &Auth, presented: String) -> Result<Tokens, Problem> {
     });
     let invalid = || Problem::new(&codes::INVALID_REFRESH_TOKEN);
     match rotated.await? {
-        Outcome::Rotated(holder, session) => holder.tokens(app, session, successor),
+        Outcome::Rotated(holder, session) => holder.tokens(app, session, successor, String::new()),
         Outcome::Invalid => Err(invalid()),
         Outcome::Reused(entries) => {
             tracing::warn!("a refresh token was used twice; its session is ended");

@@ -30,6 +30,8 @@ pub async fn register(app: &Auth, request: RegisterRequest) -> Result<User, Prob
             role: "student",
             locale: &locale,
             email_verified_at: None,
+            department: "",
+            student_id: "",
             now,
         };
         let Some(user) = users::insert(&mut tx, &new).await? else {
@@ -46,6 +48,9 @@ pub async fn register(app: &Auth, request: RegisterRequest) -> Result<User, Prob
                 time_zone: "Europe/Istanbul".into(),
                 email_verified_at: None,
                 is_active: true,
+                totp_enabled: false,
+                department: String::new(),
+                student_id: String::new(),
                 version: 1,
                 created_at: now,
                 updated_at: now,

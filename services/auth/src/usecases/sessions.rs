@@ -1,8 +1,10 @@
 use access_token::Caller;
 use problem::{Problem, codes};
+use serde_json::json;
 use time::Duration;
 use typed_id::{SessionId, UserId};
 
+use super::audit::{self, Act, Actor};
 use super::revoke;
 use crate::app::Auth;
 use crate::storage::sessions::{self, Session};
@@ -20,7 +22,7 @@ pub async fn list_sessions(app: &Auth, caller: &Caller) -> Result<Vec<Session>, 
 /// Ends one of the caller's sessions; one that is over already is as good as ended.
 pub async fn end_session(app: &Auth, caller: &Caller, id: SessionId) -> Result<(), Problem> {
     let user = caller.user()?;
-    if end_sessions(app, user.id, Some(id), None).await? > 0 {
+    if end_sessions(app, Actor::of(caller), user.id, Some(id), None).await? > 0 {
         return Ok(());
     }
     let exists = sessions::exists(app.db.primary(), user.id, id)
@@ -36,13 +38,14 @@ pub async fn end_session(app: &Auth, caller: &Caller, id: SessionId) -> Result<(
 /// Ends the caller's sessions but this one.
 pub async fn end_other_sessions(app: &Auth, caller: &Caller) -> Result<(), Problem> {
     let user = caller.user()?;
-    end_sessions(app, user.id, None, Some(user.session_id)).await?;
+    end_sessions(app, Actor::of(caller), user.id, None, Some(user.session_id)).await?;
     Ok(())
 }
 
 /// Ends sessions of a user and revokes their tokens; says how many.
 pub(super) async fn end_sessions(
     app: &Auth,
+    actor: Actor,
     user: UserId,
     only: Option<SessionId>,
     except: Option<SessionId>,
@@ -50,6 +53,10 @@ pub(super) async fn end_sessions(
     let (now, ttl) = (app.clock.now(), app.settings.access.ttl());
     let ended = app.db.write(move |mut tx| async move {
         let ended = sessions::end(&mut tx, user, only, except, now).await?;
+        if !ended.is_empty() {
+            let act = Act::on_user("session.ended", user).with(json!({"sessions": ended}));
+            audit::record(&mut *tx, actor, act, now).await?;
+        }
         let entries = revoke::of_sessions(&ended, now, ttl);
         revoke::record(&mut tx, &entries).await?;
         tx.commit(entries).await

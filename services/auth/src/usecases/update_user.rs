@@ -2,8 +2,10 @@ use access_token::{Caller, Revocation};
 use event_bus::outbox;
 use postgres::{WriteError, violated_constraint};
 use problem::{Problem, codes};
+use serde_json::json;
 use typed_id::UserId;
 
+use super::audit::{self, Act, Actor};
 use super::{events, revoke};
 use crate::app::Auth;
 use crate::domain::name;
@@ -47,14 +49,21 @@ pub async fn update_me(app: &Auth, caller: &Caller, changes: Changes) -> Result<
     let own = Changes {
         role: None,
         is_active: None,
+        department: None,
+        student_id: None,
         verified_at: None,
         ..changes
     };
-    update_user(app, caller.user()?.id, own).await
+    update_user(app, Actor::of(caller), caller.user()?.id, own).await
 }
 
 /// Changes an account. A new role makes its tokens void, so that the next ones carry it; a deactivation ends its sessions.
-pub async fn update_user(app: &Auth, id: UserId, mut changes: Changes) -> Result<User, Problem> {
+pub async fn update_user(
+    app: &Auth,
+    actor: Actor,
+    id: UserId,
+    mut changes: Changes,
+) -> Result<User, Problem> {
     let ttl = app.settings.access.ttl();
     changes.full_name = changes.full_name.as_deref().map(name::trimmed).transpose()?;
     if let Some(time_zone) = &changes.time_zone {
@@ -80,12 +89,33 @@ pub async fn update_user(app: &Auth, id: UserId, mut changes: Changes) -> Result
             entries.extend(revoke::of_users(&[id], now, ttl));
         }
         revoke::record(&mut tx, &entries).await?;
+        for act in acts(&before, &user) {
+            audit::record(&mut *tx, actor, act, now).await?;
+        }
         outbox::append(&mut tx, &events::updated(&user)).await?;
         Ok(tx.commit((user, entries)).await?)
     });
     let (user, entries) = updated.await?;
     revoke::announce(app, &entries).await;
     Ok(user)
+}
+
+/// What of a change is for the audit log.
+fn acts(before: &User, after: &User) -> Vec<Act> {
+    let mut acts = Vec::new();
+    if before.role != after.role {
+        let details = json!({"from": before.role, "to": after.role});
+        acts.push(Act::on_user("user.role_changed", after.id).with(details));
+    }
+    if before.is_active != after.is_active {
+        let action = if after.is_active {
+            "user.activated"
+        } else {
+            "user.deactivated"
+        };
+        acts.push(Act::on_user(action, after.id));
+    }
+    acts
 }
 
 async fn check_time_zone(app: &Auth, name: &str) -> Result<(), Problem> {

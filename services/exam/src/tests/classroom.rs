@@ -41,6 +41,7 @@ pub fn caller(id: UserId) -> Caller {
     Caller::User(Arc::new(User {
         id,
         session_id: SessionId::new(now()),
+        impersonator: None,
         token_id: String::new(),
         roles: Vec::new(),
         permissions: Vec::new(),

@@ -56,6 +56,8 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Default)]
 struct Reference {
     attempts: Vec<Reference1>,
+    /// The one that the student got last; more time can make it the first again.
+    current: Option<usize>,
     extra: i64,
 }
 
@@ -89,8 +91,10 @@ impl Reference1 {
 
 impl Reference {
     fn start(&mut self) -> &'static str {
-        if let Some(open) = self.attempts.iter_mut().find(|attempt| attempt.over.is_none()) {
+        if let Some(at) = self.attempts.iter().position(|attempt| attempt.over.is_none()) {
+            let open = &mut self.attempts[at];
             if open.age <= open.deadline + GRACE {
+                self.current = Some(at);
                 return "ok";
             }
             open.close("server");
@@ -102,11 +106,12 @@ impl Reference {
             deadline: LIMIT + self.extra,
             ..Reference1::default()
         });
+        self.current = Some(self.attempts.len() - 1);
         "ok"
     }
 
     fn save(&mut self, question: usize, option: usize, sequence: i32) -> (&'static str, i32) {
-        let Some(attempt) = self.attempts.last_mut() else {
+        let Some(attempt) = self.current.map(|at| &mut self.attempts[at]) else {
             return ("none", 0);
         };
         if attempt.over.is_some() || attempt.age > attempt.deadline + GRACE {
@@ -120,7 +125,8 @@ impl Reference {
     }
 
     fn submit(&mut self) {
-        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.over.is_none()) {
+        let current = self.current.map(|at| &mut self.attempts[at]);
+        if let Some(attempt) = current.filter(|attempt| attempt.over.is_none()) {
             let late = attempt.age > attempt.deadline + GRACE;
             attempt.close(if late { "server" } else { "student" });
         }

@@ -12,7 +12,7 @@ use typed_id::InvalidId;
 use crate::domain::preference::Preferences as Chosen;
 use crate::domain::schedule::QuietHours;
 use crate::storage::announcements::Announcement as StoredAnnouncement;
-use crate::storage::notifications::Notification as Stored;
+use crate::storage::notifications::{NewNotification, Notification as Stored};
 use crate::usecases::preferences::choices;
 
 pub fn id<T: FromStr<Err = InvalidId>>(field: &str, text: &str) -> Result<T, Problem> {
@@ -86,6 +86,20 @@ impl From<Stored> for Notification {
             read: stored.read_at.is_some(),
             created_at: Some(timestamp(stored.created_at)),
             link: stored.link,
+        }
+    }
+}
+
+impl From<&NewNotification> for Notification {
+    fn from(new: &NewNotification) -> Self {
+        Self {
+            id: new.id.into(),
+            kind: new.kind.to_owned(),
+            title: new.title.clone(),
+            body: new.body.clone(),
+            read: false,
+            created_at: Some(timestamp(new.created_at)),
+            link: new.link.clone(),
         }
     }
 }

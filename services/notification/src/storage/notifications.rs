@@ -51,8 +51,8 @@ impl From<Row> for Notification {
     }
 }
 
-/// Writes notifications, each unless there is one for its event and recipient.
-pub async fn insert(db: impl PgExecutor<'_>, all: &[NewNotification]) -> Result<(), sqlx::Error> {
+/// Writes notifications, each unless there is one for its event and recipient; tells which were written.
+pub async fn insert(db: impl PgExecutor<'_>, all: &[NewNotification]) -> Result<Vec<Uuid>, sqlx::Error> {
     let ids: Vec<Uuid> = all.iter().map(|new| new.id.0).collect();
     let users: Vec<Uuid> = all.iter().map(|new| new.user_id.0).collect();
     let events: Vec<Uuid> = all.iter().map(|new| new.event_id.0).collect();
@@ -61,11 +61,12 @@ pub async fn insert(db: impl PgExecutor<'_>, all: &[NewNotification]) -> Result<
     let bodies: Vec<&str> = all.iter().map(|new| new.body.as_str()).collect();
     let links: Vec<&str> = all.iter().map(|new| new.link.as_str()).collect();
     let moments: Vec<OffsetDateTime> = all.iter().map(|new| new.created_at).collect();
-    sqlx::query!(
+    sqlx::query_scalar!(
         "INSERT INTO notification.notifications (id, user_id, event_id, kind, title, body, link, created_at)
          SELECT * FROM unnest(
              $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-         ON CONFLICT (event_id, user_id) DO NOTHING",
+         ON CONFLICT (event_id, user_id) DO NOTHING
+         RETURNING id",
         &ids,
         &users,
         &events,
@@ -75,9 +76,29 @@ pub async fn insert(db: impl PgExecutor<'_>, all: &[NewNotification]) -> Result<
         &links as &[&str],
         &moments,
     )
-    .execute(db)
+    .fetch_all(db)
+    .await
+}
+
+/// A user's notifications after an id, oldest first.
+pub async fn page_after(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    after: NotificationId,
+    limit: i64,
+) -> Result<Vec<Notification>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
+         WHERE user_id = $1 AND id > $2
+         ORDER BY id LIMIT $3",
+        user.0,
+        after.0,
+        limit,
+    )
+    .fetch_all(db)
     .await?;
-    Ok(())
+    Ok(rows.into_iter().map(Notification::from).collect())
 }
 
 /// A user's notifications, newest first, before `before`.

@@ -2,7 +2,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use access_token::{Caller, User};
+use cache::Redis;
 use clock::Clock;
+use live::Tickets;
 use postgres::PageTokens;
 use roster::Roster;
 use rpc_client::{RpcClient, RpcSettings};
@@ -37,8 +39,14 @@ fn nobody(name: &'static str) -> RpcClient {
     RpcClient::new(name, "http://127.0.0.1:1", &settings, None).unwrap()
 }
 
+fn no_redis() -> Redis {
+    let settings = serde_json::from_str(r#"{"url": "redis://127.0.0.1:1"}"#).unwrap();
+    Redis::connect(&settings).unwrap()
+}
+
 fn assemble(database: &TestDatabase, clock: &Clock) -> Arc<Notification> {
     let db = database.database_with(clock.clone());
+    let redis = no_redis();
     Arc::new(Notification {
         roster: Roster::new(
             db.clone(),
@@ -54,6 +62,8 @@ fn assemble(database: &TestDatabase, clock: &Clock) -> Arc<Notification> {
         links: Links::new("https://school.test"),
         wake_sender: Arc::new(Notify::new()),
         wake_announcer: Arc::new(Notify::new()),
+        tickets: Tickets::new(redis.clone()),
+        push: live::push(redis, clock.clone()).0,
         hourly_cap: CAP,
     })
 }
@@ -138,6 +148,7 @@ impl School {
             token_id: String::new(),
             roles: Vec::new(),
             permissions: Vec::new(),
+            impersonator: None,
             issued_at: self.clock.now(),
             expires_at: self.clock.now() + time::Duration::hours(1),
         }))

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use event_bus::HandlerError;
 use postgres::WriteTx;
@@ -85,15 +86,25 @@ pub async fn deliver(
     }));
     let mails: Vec<NewMail> = go.into_iter().map(|planned| planned.mail).collect();
     if !entries.is_empty() {
-        notifications::insert(&mut **tx, &entries).await?;
+        let written: HashSet<Uuid> = notifications::insert(&mut **tx, &entries)
+            .await?
+            .into_iter()
+            .collect();
+        entries.retain(|entry| written.contains(&entry.id.0));
+        let push = app.push.clone();
+        tx.after_commit(move || {
+            entries
+                .iter()
+                .for_each(|entry| push.tell(entry.user_id, entry.into()));
+        });
     }
     if !items.is_empty() {
         digests::insert(tx, &items, now).await?;
     }
     if !mails.is_empty() {
         mails::insert(&mut **tx, &mails, now).await?;
-        // The sender may look before this commits; its next round is soon.
-        app.wake_sender.notify_one();
+        let wake = Arc::clone(&app.wake_sender);
+        tx.after_commit(move || wake.notify_one());
     }
     Ok(())
 }

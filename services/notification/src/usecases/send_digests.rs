@@ -52,9 +52,8 @@ pub async fn send_batch(app: &Arc<Notification>) -> Result<bool, Problem> {
         }
         digests::remove(&mut *tx, &due).await?;
         let is_whole = due.len() == usize::try_from(BATCH).unwrap_or_default();
-        let finished = tx.commit(is_whole).await?;
-        app.wake_sender.notify_one();
-        Ok(finished)
+        tx.after_commit(move || app.wake_sender.notify_one());
+        Ok(tx.commit(is_whole).await?)
     });
     Ok(sent.await?)
 }

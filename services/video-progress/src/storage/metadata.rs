@@ -93,6 +93,17 @@ pub async fn store(
     Ok(changed.into_iter().map(VideoId).collect())
 }
 
+/// Has everything that is known asked for again; gives how much that is.
+pub async fn all_due(db: impl PgExecutor<'_>, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let due = sqlx::query!(
+        "UPDATE video_progress.metadata SET due_at = $1 WHERE status IS NOT NULL AND due_at > $1",
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(due.rows_affected())
+}
+
 /// Puts off what could not be asked for.
 pub async fn postpone(
     db: impl PgExecutor<'_>,

@@ -47,7 +47,7 @@ async fn sync(cinema: &Cinema) -> (MetadataSync, Arc<Stub>) {
     };
     let youtube = YouTube::new(&settings).unwrap().unwrap();
     (
-        MetadataSync::new(cinema.app.db.clone(), cinema.clock.clone(), youtube, 6),
+        MetadataSync::new(cinema.app.db.clone(), cinema.clock.clone(), youtube),
         stub,
     )
 }
@@ -103,8 +103,11 @@ async fn new_videos_are_asked_for_in_batches_and_only_changes_are_told() {
         61
     );
     assert_eq!(cinema.count(TOLD).await, 61);
-    // Six hours later all are asked for again, and there is nothing new to tell.
+    // The schedule has all asked for again, and there is nothing new to tell.
     cinema.clock.advance(Duration::from_hours(6));
+    assert_eq!(sync.round().await.unwrap(), 0);
+    let due = metadata::all_due(cinema.app.db.primary(), cinema.clock.now()).await;
+    assert_eq!(due.unwrap(), 61);
     while sync.round().await.unwrap() > 0 {}
     assert_eq!(
         (stub.count.load(Ordering::SeqCst), cinema.count(TOLD).await),

@@ -13,23 +13,19 @@ use crate::youtube::{BATCH, Metadata, Status, YouTube, YouTubeError, is_id};
 
 /// A claim of an instance that died is free again after this.
 const LEASE: Duration = Duration::minutes(10);
+/// What is known is not asked for again by itself, but when the schedule says so.
+const NOT_BY_ITSELF: Duration = Duration::days(3_650);
 
 /// Keeps what we know of videos in step with YouTube.
 pub struct MetadataSync {
     db: Database,
     clock: Clock,
     youtube: YouTube,
-    period: Duration,
 }
 
 impl MetadataSync {
-    pub fn new(db: Database, clock: Clock, youtube: YouTube, hours: u32) -> Self {
-        Self {
-            db,
-            clock,
-            youtube,
-            period: Duration::hours(hours.into()),
-        }
+    pub fn new(db: Database, clock: Clock, youtube: YouTube) -> Self {
+        Self { db, clock, youtube }
     }
 
     /// Asks for one batch of what is due, and says how many it was.
@@ -81,7 +77,7 @@ impl MetadataSync {
                 (due, metadata)
             })
             .collect();
-        let next = now + self.period;
+        let next = now + NOT_BY_ITSELF;
         let stored = self.db.write::<_, WriteError, _, _>(move |mut tx| async move {
             let changed = metadata::store(&mut tx, &told, now, next).await?;
             let events: Vec<VideoMetadataFetched> = told

@@ -1,0 +1,265 @@
+//! Dead letters in the hands of an operator: look at them, have them tried again, drop them.
+
+use std::collections::HashMap;
+
+use lapin::message::Delivery as Message;
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Confirmation};
+use sqlx::{AssertSqlSafe, PgConnection};
+use typed_id::EventId;
+use uuid::Uuid;
+
+use crate::connection::{BusError, EventBus, Link, PATIENCE};
+use crate::envelope::Envelope;
+use crate::topology::{QUEUES, Queue};
+
+/// Access to the dead-letter queues.
+pub struct DeadLetters {
+    link: Link,
+}
+
+/// A message that could not be handled.
+#[derive(Debug)]
+pub struct Letter {
+    /// `None` when it is no event of ours.
+    pub envelope: Option<Envelope>,
+    pub payload: Vec<u8>,
+    pub failure: Option<Failure>,
+}
+
+/// Why the consumer gave up.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub attempts: i32,
+    pub last_error: String,
+}
+
+/// Which letters of a queue.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    All,
+    One(EventId),
+}
+
+impl Which {
+    fn holds(self, envelope: Option<&Envelope>) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(id) => envelope.is_some_and(|envelope| envelope.id == id),
+        }
+    }
+}
+
+impl DeadLetters {
+    pub async fn open(bus: &EventBus) -> Result<Self, BusError> {
+        let link = bus.open("dead letters").await?;
+        let confirming = link.channel.confirm_select(ConfirmSelectOptions::default());
+        tokio::time::timeout(PATIENCE, confirming).await??;
+        Ok(Self { link })
+    }
+
+    pub async fn close(self) {
+        self.link.close().await;
+    }
+
+    /// How many there are of each queue.
+    pub async fn counts(&self) -> Result<Vec<(&'static Queue, u32)>, BusError> {
+        let mut counts = Vec::with_capacity(QUEUES.len());
+        for queue in QUEUES {
+            counts.push((queue, self.count(queue).await?));
+        }
+        Ok(counts)
+    }
+
+    /// The oldest letters of a queue, which stay where they are, with what the consumer's inbox knows of them.
+    pub async fn look(
+        &self,
+        db: &mut PgConnection,
+        queue: &Queue,
+        which: Which,
+        limit: usize,
+    ) -> Result<Vec<Letter>, BusError> {
+        let (mut letters, mut held) = (Vec::new(), Vec::new());
+        for _ in 0..self.count(queue).await? {
+            let Some(message) = self.get(queue).await? else {
+                break;
+            };
+            let envelope = Envelope::read(&message.properties);
+            if which.holds(envelope.as_ref()) {
+                letters.push(Letter {
+                    envelope,
+                    payload: message.data.clone(),
+                    failure: None,
+                });
+            }
+            held.push(message);
+            if letters.len() == limit {
+                break;
+            }
+        }
+        put_back(held).await?;
+        let mut failures = failures(db, queue, &letters).await?;
+        for letter in &mut letters {
+            letter.failure = letter
+                .envelope
+                .as_ref()
+                .and_then(|envelope| failures.remove(&envelope.id.0));
+        }
+        Ok(letters)
+    }
+
+    /// Puts letters back into their own queue, with all their attempts before them; gives their number. One that is put back twice,
+    /// as after a crash in between, has its effect once.
+    pub async fn replay(
+        &self,
+        db: &mut PgConnection,
+        queue: &Queue,
+        which: Which,
+    ) -> Result<usize, BusError> {
+        let (mut count, mut held) = (0, Vec::new());
+        for _ in 0..self.count(queue).await? {
+            let Some(message) = self.get(queue).await? else {
+                break;
+            };
+            let envelope = Envelope::read(&message.properties);
+            if !which.holds(envelope.as_ref()) {
+                held.push(message);
+                continue;
+            }
+            if let Some(envelope) = &envelope {
+                forget_failure(db, queue, envelope.id).await?;
+            }
+            self.publish(queue, &message).await?;
+            message.acker.ack(BasicAckOptions::default()).await?;
+            count += 1;
+        }
+        put_back(held).await?;
+        Ok(count)
+    }
+
+    /// Removes letters for good; gives their number.
+    pub async fn remove(&self, queue: &Queue, which: Which) -> Result<usize, BusError> {
+        let (mut count, mut held) = (0, Vec::new());
+        for _ in 0..self.count(queue).await? {
+            let Some(message) = self.get(queue).await? else {
+                break;
+            };
+            if which.holds(Envelope::read(&message.properties).as_ref()) {
+                message.acker.ack(BasicAckOptions::default()).await?;
+                count += 1;
+            } else {
+                held.push(message);
+            }
+        }
+        put_back(held).await?;
+        Ok(count)
+    }
+
+    async fn count(&self, queue: &Queue) -> Result<u32, BusError> {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::durable()
+        };
+        let name = queue.dead_name();
+        let declaring = self
+            .link
+            .channel
+            .queue_declare(name.as_str().into(), options, FieldTable::default());
+        Ok(tokio::time::timeout(PATIENCE, declaring).await??.message_count())
+    }
+
+    async fn get(&self, queue: &Queue) -> Result<Option<Message>, BusError> {
+        let name = queue.dead_name();
+        let getting = self
+            .link
+            .channel
+            .basic_get(name.as_str().into(), BasicGetOptions::default());
+        let got = tokio::time::timeout(PATIENCE, getting).await??;
+        Ok(got.map(|message| message.delivery))
+    }
+
+    async fn publish(&self, queue: &Queue, message: &Message) -> Result<(), BusError> {
+        let name = queue.name();
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let publishing = async {
+            let confirm = self.link.channel.basic_publish(
+                "".into(),
+                name.as_str().into(),
+                options,
+                &message.data,
+                as_sent(&message.properties),
+            );
+            confirm.await?.await
+        };
+        match tokio::time::timeout(PATIENCE, publishing).await?? {
+            Confirmation::Ack(None) => Ok(()),
+            _ => Err(BusError::NotTaken),
+        }
+    }
+}
+
+/// Without what the broker wrote upon it when it died: those counts are of its past life.
+fn as_sent(properties: &BasicProperties) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
+        let brokers = name.as_str().starts_with("x-") && name.as_str() != "x-request-id";
+        if !brokers {
+            headers.insert(name.clone(), AMQPValue::clone(value));
+        }
+    }
+    properties.clone().with_headers(headers)
+}
+
+/// `nack`, as from RabbitMQ 4.3 on it is not counted: a queue drops what was looked at too often.
+async fn put_back(held: Vec<Message>) -> Result<(), BusError> {
+    for message in held {
+        let options = BasicNackOptions {
+            requeue: true,
+            ..BasicNackOptions::default()
+        };
+        message.acker.nack(options).await?;
+    }
+    Ok(())
+}
+
+async fn failures(
+    db: &mut PgConnection,
+    queue: &Queue,
+    letters: &[Letter],
+) -> Result<HashMap<Uuid, Failure>, sqlx::Error> {
+    let ids: Vec<Uuid> = letters
+        .iter()
+        .filter_map(|letter| Some(letter.envelope.as_ref()?.id.0))
+        .collect();
+    let statement = format!(
+        "SELECT event_id, attempts, last_error FROM {}.inbox_failures WHERE consumer = $1 AND event_id = ANY($2)",
+        queue.schema()
+    );
+    let rows: Vec<(Uuid, i32, String)> = sqlx::query_as(AssertSqlSafe(statement))
+        .bind(queue.name())
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    let failure = |(id, attempts, last_error)| (id, Failure { attempts, last_error });
+    Ok(rows.into_iter().map(failure).collect())
+}
+
+async fn forget_failure(db: &mut PgConnection, queue: &Queue, id: EventId) -> Result<(), sqlx::Error> {
+    let statement = format!(
+        "DELETE FROM {}.inbox_failures WHERE consumer = $1 AND event_id = $2",
+        queue.schema()
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(queue.name())
+        .bind(id)
+        .execute(db)
+        .await?;
+    Ok(())
+}

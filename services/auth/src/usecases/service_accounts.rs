@@ -1,0 +1,116 @@
+use access_token::{Caller, UserToken, permissions};
+use postgres::WriteError;
+use problem::{Problem, codes};
+use serde_json::json;
+use time::Duration;
+use typed_id::{SessionId, TokenId, UserId};
+use uuid::Uuid;
+
+use super::audit::{self, Act, Actor};
+use super::revoke;
+use crate::app::Auth;
+use crate::domain::secret::{self, Kind};
+use crate::storage::service_accounts::{self, ServiceAccount};
+
+const ROLE: &str = "service_account";
+
+/// Service accounts that are in use.
+pub async fn list(app: &Auth) -> Result<Vec<ServiceAccount>, Problem> {
+    service_accounts::live(app.db.primary(), app.clock.now())
+        .await
+        .map_err(postgres::problem_of)
+}
+
+/// Makes a service account; its secret is known now and never again.
+pub async fn create(
+    app: &Auth,
+    caller: &Caller,
+    name: String,
+    wanted: Vec<String>,
+    days: i64,
+) -> Result<(ServiceAccount, String), Problem> {
+    let user = caller.in_person()?;
+    for permission in &wanted {
+        if !permissions::ALL.contains(&permission.as_str()) {
+            return Err(Problem::new(&codes::UNKNOWN_PERMISSION)
+                .with_detail(format!("There is no permission {permission:?}.")));
+        }
+        // Nobody gives what they do not have.
+        if !user.has(permission) {
+            return Err(Problem::new(&codes::PERMISSION_DENIED));
+        }
+    }
+    let (now, creator) = (app.clock.now(), user.id);
+    let client_secret = secret::random(Kind::ServiceAccount).map_err(Problem::internal)?;
+    let account = ServiceAccount {
+        id: typed_id::new_uuid(now),
+        name,
+        permissions: wanted,
+        secret_hash: secret::hash(&client_secret),
+        created_at: now,
+        expires_at: now + Duration::days(days),
+        last_used_at: None,
+    };
+    let (stored, actor) = (account.clone(), Actor::of(caller));
+    let created = app.db.write(move |mut tx| async move {
+        service_accounts::insert(&mut tx, &stored, creator.0).await?;
+        let act = act("service_account.created", stored.id)
+            .with(json!({"name": stored.name, "permissions": stored.permissions}));
+        audit::record(&mut *tx, actor, act, now).await?;
+        tx.commit(()).await
+    });
+    let created: Result<(), WriteError> = created.await;
+    created?;
+    Ok((account, client_secret))
+}
+
+/// Ends a service account with its tokens.
+pub async fn end(app: &Auth, caller: &Caller, id: Uuid) -> Result<(), Problem> {
+    let (actor, ttl) = (Actor::of(caller), app.settings.access.ttl());
+    let ended = app.db.write(move |mut tx| async move {
+        let now = tx.clock().now();
+        if !service_accounts::end(&mut tx, id, now).await? {
+            return tx.rollback(None).await;
+        }
+        let entries = revoke::of_sessions(&[SessionId(id)], now, ttl);
+        revoke::record(&mut tx, &entries).await?;
+        audit::record(&mut *tx, actor, act("service_account.ended", id), now).await?;
+        tx.commit(Some(entries)).await
+    });
+    let entries = ended.await?.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    revoke::announce(app, &entries).await;
+    Ok(())
+}
+
+/// An access token for the secret, and its lifetime in seconds. Whatever is wrong is answered alike.
+pub async fn issue_token(app: &Auth, id: Uuid, client_secret: &str) -> Result<(String, i32), Problem> {
+    let hash = secret::hash(client_secret);
+    let used = app.db.write(move |mut tx| async move {
+        let now = tx.clock().now();
+        let account = service_accounts::used(&mut tx, id, &hash, now).await?;
+        tx.commit(account.map(|account| (account, now))).await
+    });
+    let used: Result<_, WriteError> = used.await;
+    let (account, now) = used?.ok_or_else(|| Problem::new(&codes::INVALID_CREDENTIALS))?;
+    let token = UserToken {
+        user_id: UserId(account.id),
+        session_id: SessionId(account.id),
+        impersonator: None,
+        token_id: TokenId::new(now),
+        roles: &[ROLE.to_owned()],
+        permissions: &account.permissions,
+        now,
+        ttl: app.settings.access.ttl(),
+    };
+    let token = app.keys.issue_user(&token).map_err(Problem::internal)?;
+    Ok((token, app.settings.access.ttl_seconds))
+}
+
+fn act(action: &'static str, id: Uuid) -> Act {
+    Act {
+        action,
+        target_kind: "service_account",
+        target_id: id.to_string(),
+        details: json!({}),
+    }
+}
