@@ -21,6 +21,7 @@ pub struct HttpSettings {
     pub max_connections_per_ip: usize,
     pub header_timeout_seconds: u64,
     pub body_timeout_seconds: u64,
+    pub write_timeout_seconds: u64,
     pub request_timeout_seconds: u64,
     pub max_in_flight: usize,
     /// Addresses or CIDR ranges.

@@ -1,6 +1,7 @@
 //! The accept loop. Our own, as `axum::serve` gives hyper no timer, and without one a client can send its head for ever.
 
 mod linger;
+mod untaken;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,12 +20,14 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::config::HttpSettings;
 use crate::tls;
+use untaken::Answers;
 
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const MAX_STREAMS: u32 = 128;
@@ -45,6 +48,7 @@ pub struct Listener {
     tls: Option<TlsAcceptor>,
     builder: Builder<TokioExecutor>,
     header_timeout: Duration,
+    write_timeout: Duration,
     places: Arc<Semaphore>,
     per_ip: PerIp,
 }
@@ -60,6 +64,7 @@ impl Listener {
             tls: tls::acceptor(settings)?,
             builder: builder(header_timeout),
             header_timeout,
+            write_timeout: Duration::from_secs(settings.write_timeout_seconds),
             places: Arc::new(Semaphore::new(settings.max_connections)),
             per_ip: PerIp {
                 open: Arc::default(),
@@ -119,9 +124,12 @@ impl Listener {
             _of_ip: of_ip,
         };
         let _ = stream.set_nodelay(true);
+        let mut stream = Box::pin(TimeoutStream::new(stream));
+        stream.as_mut().set_write_timeout_pinned(Some(self.write_timeout));
         let connection = Connection {
             builder: self.builder.clone(),
             header_timeout: self.header_timeout,
+            write_timeout: self.write_timeout,
             router: router.clone(),
             watcher: graceful.watcher(),
             _held: held,
@@ -153,6 +161,7 @@ impl Listener {
 struct Connection {
     builder: Builder<TokioExecutor>,
     header_timeout: Duration,
+    write_timeout: Duration,
     router: Router,
     watcher: Watcher,
     _held: Held,
@@ -165,22 +174,28 @@ impl Connection {
     {
         let has_asked = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&has_asked);
+        let answers = Answers::new();
+        let on_their_way = answers.clone();
         let router = self.router;
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
-            router.clone().oneshot(linger::request(request))
+            let answer = router.clone().oneshot(linger::request(request));
+            let answers = on_their_way.clone();
+            async move { answer.await.map(|answer| answers.watch(answer)) }
         });
         let connection = self
             .builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         // hyper's own limit begins once the HTTP version is known: a client that sends nothing would stay for ever.
-        let silence = async {
+        let idleness = async {
             tokio::time::sleep(self.header_timeout).await;
-            if has_asked.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
+            if !has_asked.load(Ordering::Relaxed) {
+                return "it asked for nothing";
             }
+            answers.stall(self.write_timeout).await;
+            "it did not take its answers"
         };
         tokio::select! {
             ended = self.watcher.watch(connection) => {
@@ -189,7 +204,10 @@ impl Connection {
                     tracing::debug!(peer = %peer.address, error, "a connection ended badly");
                 }
             }
-            () = silence => tracing::debug!(peer = %peer.address, "a connection without a request was closed"),
+            why = idleness => {
+                metrics::counter!("connections_cut_total").increment(1);
+                tracing::debug!(peer = %peer.address, why, "a connection was cut");
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use contracts::{Rest, RestInput, RestVisitor};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use problem::{Problem, codes};
@@ -87,6 +87,7 @@ async fn serve<R: Rest>(
     let body = body.map_err(unreadable)?.to_bytes();
     if !body.is_empty() && !R::METHOD.policy.ignores_body {
         check_content_type(headers)?;
+        check_not_compressed(headers)?;
     }
     let path: Vec<(&str, &str)> = path.iter().collect();
     let request = R::bind(RestInput {
@@ -118,10 +119,11 @@ fn unreadable(fault: Box<dyn std::error::Error + Send + Sync>) -> Problem {
 /// `application/json`, in UTF-8 where it says a charset.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let unsupported = || Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE);
-    let value = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .ok_or_else(unsupported)?;
+    let mut given = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (given.next(), given.next()) else {
+        return Err(unsupported());
+    };
+    let value = value.to_str().map_err(|_| unsupported())?;
     let mut parts = value.split(';').map(str::trim);
     let is_json = parts
         .next()
@@ -136,6 +138,16 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(unsupported())
+    }
+}
+
+/// A body is read as it is: unpacked it could be of any size.
+fn check_not_compressed(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        Ok(())
+    } else {
+        Err(Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE).with_detail("a compressed body is not taken"))
     }
 }
 

@@ -51,6 +51,8 @@ pub fn around(routes: Router, settings: &HttpSettings, clock: Clock) -> Router {
         )
         // 3. CORS answers preflights itself, and its headers have to be on refusals as well or browsers hide them.
         .layer(headers::cors(settings))
+        // 2b. What a proxy in front may have read otherwise goes no further.
+        .layer(from_fn(protect::one_reading))
         // 2. Security headers go on every answer, those of CORS included.
         .layer(from_fn(headers::security))
         // 1. The span, the access line and the metrics see the final status of everything below.

@@ -1,11 +1,18 @@
 //! The gateway as its clients see it, over stubs of the services.
 
 mod backend;
+mod bodies;
 mod caching;
 mod connections;
 mod edge;
 mod errors;
 mod health;
+mod http2;
 mod identity;
+mod injection;
 mod limits;
 mod live;
+mod paths;
+mod raw;
+mod slow;
+mod smuggling;

@@ -194,6 +194,9 @@ impl World {
             "ReorderTopics" => json!({"topic_ids": [things.topic]}),
             "CreateCategory" | "UpdateCategory" => json!({"name": format!("Name {cell}")}),
             "CreateEnrollment" => json!({"user_id": self.third.id}),
+            "ImportEnrollments" => {
+                json!({"format": "csv", "content": format!("email\n{}", self.third.email)})
+            }
             "UpdateEnrollment" => json!({"status": "suspended"}),
             "ReportProgress" => json!({"watched_seconds": 5, "total_seconds": 100}),
             "CreateExam" | "UpdateExam" => json!({"title": "T"}),

@@ -294,3 +294,54 @@ async fn fault_killed_processes_lose_and_double_nothing() {
         acknowledged.len()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teacher_enrols_a_class_from_a_file() {
+    let stack = Stack::start().await;
+    let boss = admin(&stack).await;
+    let deniz = teacher(&stack, &boss, "deniz").await;
+    let course = course_with(&deniz, json!({"title": "Matematik"})).await;
+    let course = format!("/api/v1/courses/{}/enrollments", text(&course, "id"));
+    let ada = student(&stack, "ada").await;
+    register(&stack, "ece").await;
+    let content =
+        "E-posta;Durum\r\nADA@journey.test;\r\nnobody@journey.test;\r\nece@journey.test;suspended\r\n";
+    let import = async |query: &str, outcomes: [&str; 3]| {
+        let body = json!({"format": "csv", "content": content});
+        let report = deniz
+            .api
+            .post(&format!("{course}/import{query}"), body)
+            .await
+            .expect(200);
+        let rows = report["rows"].as_array().unwrap();
+        let told: Vec<_> = rows.iter().map(|row| row["outcome"].as_str().unwrap()).collect();
+        assert_eq!(told, outcomes, "{report}");
+        assert_eq!(
+            (rows[1]["line"].as_i64(), rows[1]["code"].as_str()),
+            (Some(3), Some("unknown_user"))
+        );
+    };
+    let roster = async || {
+        deniz.api.get(&course).await.expect(200)["enrollments"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    import("?dry_run=true", ["created", "refused", "created"]).await;
+    assert!(roster().await.is_empty());
+    import("", ["created", "refused", "created"]).await;
+    import("", ["unchanged", "refused", "unchanged"]).await;
+    let mut found: Vec<_> = roster().await;
+    found.sort_by_key(|one| one["full_name"].to_string());
+    let found: Vec<_> = found
+        .iter()
+        .map(|one| (one["full_name"].as_str(), one["status"].as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [(Some("ada"), Some("active")), (Some("ece"), Some("suspended"))]
+    );
+    stack
+        .eventually(|| async { stack.mailbox().find(&ada.email, "enrollment_created").pop() })
+        .await;
+}

@@ -171,7 +171,8 @@ impl Faults {
 }
 
 /// The HTML standard's form, with a dot in the domain: what browsers' forms accept, less addresses that no mail reaches.
-fn is_email(value: &str) -> bool {
+/// Whether it looks like an address: what the rule `email` demands.
+pub fn is_email(value: &str) -> bool {
     static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
             r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~\-\p{L}\p{N}]+@[a-zA-Z0-9\p{L}](?:[a-zA-Z0-9\p{L}-]{0,61}[a-zA-Z0-9\p{L}])?(?:\.[a-zA-Z0-9\p{L}](?:[a-zA-Z0-9\p{L}-]{0,61}[a-zA-Z0-9\p{L}])?)+$",

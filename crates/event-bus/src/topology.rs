@@ -110,6 +110,36 @@ pub const QUEUES: &[Queue] = &[
         topic: "members",
         types: &["enrollment.created", "enrollment.status_changed"],
     },
+    Queue {
+        service: "catalog",
+        topic: "erasures",
+        types: &["user.erased"],
+    },
+    Queue {
+        service: "enrollment",
+        topic: "erasures",
+        types: &["user.erased"],
+    },
+    Queue {
+        service: "video-progress",
+        topic: "erasures",
+        types: &["user.erased"],
+    },
+    Queue {
+        service: "exam",
+        topic: "erasures",
+        types: &["user.erased"],
+    },
+    Queue {
+        service: "notification",
+        topic: "erasures",
+        types: &["user.erased"],
+    },
+    Queue {
+        service: "auth",
+        topic: "erasures",
+        types: &["user.data_erased"],
+    },
 ];
 
 /// How often the broker delivers a message before it gives up by itself. Our own count comes first; this ends crash loops.

@@ -13,6 +13,7 @@ mod text;
 
 pub use enrollments::{CourseRef, EnrollmentRow, Enrollments};
 pub use fault::RowFault;
+pub use package::is_package;
 pub use people::{People, PersonRow};
 
 /// What makes two spellings of an address the same account.

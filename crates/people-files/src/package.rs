@@ -23,7 +23,8 @@ impl<const N: usize> Files<N> {
     }
 }
 
-pub(crate) fn is_package(bytes: &[u8]) -> bool {
+/// Whether the bytes are a zip file.
+pub fn is_package(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 

@@ -200,13 +200,13 @@ impl Hub {
     }
 
     /// From here on the socket is told what happens.
-    pub fn register(self: &Arc<Self>, user: Arc<User>, after: Option<NotificationId>) -> Registered {
+    pub fn register(self: &Arc<Self>, user: &Arc<User>, after: Option<NotificationId>) -> Registered {
         let (sender, queue) = mpsc::channel(WAITING);
         let (ender, end) = oneshot::channel();
         let now = self.millis();
         let socket = Arc::new(Socket {
             number: self.next.fetch_add(1, Ordering::Relaxed),
-            user: Arc::clone(&user),
+            user: Arc::clone(user),
             opened_at: self.clock.now(),
             queue: sender,
             end: Mutex::new(Some(ender)),

@@ -35,7 +35,7 @@ pub async fn run(
     user: Arc<User>,
     after: Option<NotificationId>,
 ) {
-    let registered = hub.register(Arc::clone(&user), after);
+    let registered = hub.register(&user, after);
     let why = serve(&hub, &mut stream, registered, &user, after).await;
     metrics::counter!("live_closed_total", "why" => why.as_str()).increment(1);
     tracing::debug!(user = %user.id, why = why.as_str(), "a live socket was closed");

@@ -5,11 +5,47 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Version};
 use problem::{Problem, codes};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::answer::problem_answer;
+
+/// Refuses what two parties may read differently, and ends its connection: in that gap a second request can be hidden.
+pub async fn one_reading(request: Request, next: Next) -> Response {
+    let Some(fault) = ambiguity(request.version(), request.headers()) else {
+        return next.run(request).await;
+    };
+    let problem = Problem::new(&codes::MALFORMED_REQUEST).with_detail(fault);
+    let mut answer = problem_answer(&problem, request.uri());
+    if request.version() < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    answer
+}
+
+fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let hosts: Vec<_> = headers.get_all(HOST).iter().collect();
+    // RFC 9112, section 3.2; over HTTP/2 `:authority` stands for it.
+    let is_host_right = match hosts.as_slice() {
+        [] => version != Version::HTTP_11,
+        [host] => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),
+        _ => false,
+    };
+    if !is_host_right {
+        return Some("there has to be one Host");
+    }
+    let codings: Vec<_> = headers.get_all(TRANSFER_ENCODING).iter().collect();
+    match codings.as_slice() {
+        [] => None,
+        [coding] if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => None,
+        _ => Some("the one Transfer-Encoding is chunked"),
+    }
+}
 
 /// Refuses at once what is over the limit: a queue would only make everybody late.
 pub async fn shed(State(in_flight): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {

@@ -91,7 +91,6 @@ async fn answer(path: &str, body: Bytes, headers: &HeaderMap, seen: &Seen) -> Re
             IssueServiceTokenResponse {
                 access_token: "of the gateway".into(),
                 expires_in: 300,
-                ..Default::default()
             }
             .encode_to_vec(),
         ),

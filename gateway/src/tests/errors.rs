@@ -252,7 +252,10 @@ async fn a_panic_is_an_answer() {
     .unwrap();
     let router = Router::new().route("/panics", get(panics));
     let router = stack::around(router, &loaded.app.http, clock::Clock::system());
-    let request = Request::get("/panics").body(axum::body::Body::empty()).unwrap();
+    let request = Request::get("/panics")
+        .header("host", "x")
+        .body(axum::body::Body::empty())
+        .unwrap();
     let (head, body) = router.oneshot(request).await.unwrap().into_parts();
     let bytes = body.collect().await.unwrap().to_bytes().to_vec();
     Answer {

@@ -257,6 +257,7 @@ async fn a_ticket_opens_one_socket_while_its_session_lives() {
     let user = User {
         id: UserId::new(now),
         session_id: SessionId::new(now),
+        impersonator: None,
         token_id: "t".into(),
         roles: vec![],
         permissions: vec![],

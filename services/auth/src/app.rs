@@ -8,17 +8,24 @@ use aws_lc_rs::hmac;
 use cache::Redis;
 use clock::Clock;
 use contracts::auth::v1::auth_service_server::AuthServiceServer;
+use contracts::auth::v1::operation_service_server::OperationServiceServer;
 use contracts::auth::v1::user_service_server::UserServiceServer;
+use contracts::events::v1::UserDataErased;
+use event_bus::Subscription;
 use postgres::{Database, PageTokens};
+use rpc_client::RpcClient;
 use service_runtime::{App, Migrator, Runtime};
+use tokio::sync::Notify;
 
 use crate::config::Settings;
 use crate::demo::Command;
-use crate::grpc::{AuthGrpc, UserGrpc};
+use crate::grpc::{AuthGrpc, OperationGrpc, UserGrpc};
 use crate::keys::KeyRing;
 use crate::passwords::Passwords;
 use crate::sealed::Sealer;
 use crate::storage::roles;
+use crate::usecases::delete_me::data_erased;
+use crate::usecases::operations;
 use crate::usecases::verify_email::promote_first_admin;
 use crate::{demo, jobs};
 
@@ -36,8 +43,14 @@ pub struct Auth {
     /// Signs what a device shows to be known again.
     pub device_key: hmac::Key,
     pub sealer: Sealer,
+    /// The services that hold personal data.
+    pub data_holders: Vec<RpcClient>,
+    pub wake_operations: Notify,
     pub settings: Settings,
 }
+
+/// Everybody but this service itself.
+const DATA_HOLDERS: &[&str] = &["catalog", "enrollment", "video_progress", "exam", "notification"];
 
 /// What the process brings along.
 pub struct Parts {
@@ -48,6 +61,7 @@ pub struct Parts {
     pub revocations: Revocations,
     pub issuer: String,
     pub audience: String,
+    pub data_holders: Vec<RpcClient>,
 }
 
 impl Auth {
@@ -61,6 +75,7 @@ impl Auth {
             revocations: runtime.revocations(),
             issuer: tokens.issuer.clone(),
             audience: tokens.audience.clone(),
+            data_holders: DATA_HOLDERS.iter().map(|name| runtime.rpc(name)).collect(),
         };
         Self::assemble(parts, settings)
     }
@@ -87,6 +102,8 @@ impl Auth {
             refresh_key: derived(b"refresh-token-successor"),
             device_key: derived(b"known-device"),
             sealer,
+            data_holders: parts.data_holders,
+            wake_operations: Notify::new(),
             db: parts.db,
             clock: parts.clock,
             settings,
@@ -130,9 +147,16 @@ impl App for Auth {
             jobs::follow_revocations(app.clone(), runtime.shutdown()),
         );
         runtime.schedule([jobs::clean(&app)?]);
+        runtime.spawn("operations", operations::run(app.clone(), runtime.shutdown()));
+        runtime.consume(
+            Subscription::new("auth", "erasures")
+                .on::<UserDataErased, _>(|tx, delivery| Box::pin(data_erased(tx, delivery))),
+        );
         runtime.grpc(|routes| {
             routes.add_service(AuthServiceServer::new(AuthGrpc::new(app.clone())));
-            routes.add_service(UserServiceServer::new(UserGrpc::new(app)));
+            routes.add_service(OperationServiceServer::new(OperationGrpc::new(app.clone())));
+            routes
+                .add_service(UserServiceServer::new(UserGrpc::new(app)).max_decoding_message_size(32 << 20));
         });
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 mod auth;
 mod convert;
+mod operations;
 mod users;
 
 pub use auth::AuthGrpc;
+pub use operations::OperationGrpc;
 pub use users::UserGrpc;

@@ -8,7 +8,9 @@ use time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Auth;
-use crate::storage::{keys, one_time_tokens, refresh_tokens, revocations, sessions, sign_in_tries};
+use crate::storage::{
+    keys, one_time_tokens, operations, refresh_tokens, revocations, sessions, sign_in_tries,
+};
 
 const KEY_PERIOD: StdDuration = StdDuration::from_mins(1);
 const REVOCATION_PERIOD: StdDuration = StdDuration::from_secs(2);
@@ -68,11 +70,12 @@ pub async fn remove_expired(app: &Auth) -> Result<String, sqlx::Error> {
     let secrets = one_time_tokens::purge(db, now - Duration::days(7)).await?;
     let revocations = revocations::purge(db, now).await?;
     let keys = keys::purge(db, now - Duration::days(7)).await?;
+    let operations = operations::purge(db, now - Duration::days(7)).await?;
     let tries = sign_in_tries::purge(db, now - Duration::days(1)).await?;
     postgres::ensure_months(&app.db, "audit_log", 3).await?;
     Ok(format!(
         "removed {sessions} sessions, {links} refresh tokens, {secrets} one-time tokens, {revocations} revocations, {keys} keys, \
-         {tries} counts of tries"
+         {tries} counts of tries, {operations} operations"
     ))
 }
 

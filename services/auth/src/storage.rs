@@ -2,8 +2,11 @@
 
 pub mod audit;
 pub mod credentials;
+pub mod erasures;
+pub mod imports;
 pub mod keys;
 pub mod one_time_tokens;
+pub mod operations;
 pub mod passwords;
 pub mod refresh_tokens;
 pub mod revocations;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod hardening;
+mod imports;
 mod keys;
 mod passwords;
 mod registration;

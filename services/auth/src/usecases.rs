@@ -4,14 +4,18 @@ pub mod audit;
 pub mod change_password;
 pub mod confirm_password_reset;
 pub mod create_user;
+pub mod delete_me;
 mod events;
+pub mod export_me;
 pub mod grant;
 pub mod impersonate;
+pub mod import_users;
 pub mod issue_service_token;
 pub mod list_revocations;
 pub mod list_users;
 pub mod login;
 pub mod logout;
+pub mod operations;
 pub mod put_role;
 pub mod refresh;
 pub mod register;
@@ -26,10 +30,13 @@ pub mod verify_email;
 
 pub use events::registered as registered_event;
 
+use std::collections::HashMap;
+
 use problem::{Problem, codes};
 use typed_id::UserId;
 
 use crate::app::Auth;
+use crate::domain::email;
 use crate::storage::users::{self, User};
 
 /// The account, which has to be there.
@@ -46,4 +53,20 @@ pub async fn users_by_id(app: &Auth, ids: &[UserId]) -> Result<Vec<User>, Proble
     users::by_ids(app.db.primary(), &ids)
         .await
         .map_err(postgres::problem_of)
+}
+
+/// Accounts by whatever spelling of their addresses, each with the one that was asked for; unknown ones are left out.
+pub async fn users_by_email(app: &Auth, asked: Vec<String>) -> Result<Vec<(String, User)>, Problem> {
+    let keys: Vec<String> = asked.iter().map(|address| email::key(address)).collect();
+    let found = users::by_emails(app.db.primary(), &keys)
+        .await
+        .map_err(postgres::problem_of)?;
+    let found: HashMap<String, User> = found
+        .into_iter()
+        .map(|user| (email::key(&user.email), user))
+        .collect();
+    let asked = asked.into_iter().zip(&keys);
+    Ok(asked
+        .filter_map(|(asked, key)| Some((asked, found.get(key)?.clone())))
+        .collect())
 }

@@ -14,6 +14,7 @@ use crate::caching::Caching;
 use crate::config::Settings;
 use crate::grpc::CatalogGrpc;
 use crate::import::{self, ImportArguments};
+use crate::personal_data::PERSONAL_DATA;
 use crate::{consumers, demo};
 
 /// What the use cases work with.
@@ -61,6 +62,7 @@ impl App for Catalog {
         runtime.relay_outbox();
         runtime.consume(consumers::users());
         runtime.consume(consumers::video_metadata(&app));
+        personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             routes.add_service(CatalogServiceServer::new(CatalogGrpc::new(app)));
         });

@@ -8,6 +8,7 @@ mod demo;
 mod domain;
 mod grpc;
 mod import;
+mod personal_data;
 mod storage;
 mod teachers;
 mod usecases;

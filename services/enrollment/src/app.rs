@@ -11,6 +11,7 @@ use sqlx::migrate::Migrator;
 
 use crate::config::Settings;
 use crate::grpc::EnrollmentGrpc;
+use crate::personal_data::PERSONAL_DATA;
 use crate::{consumers, demo};
 
 /// What the use cases work with.
@@ -55,8 +56,11 @@ impl App for Enrollment {
         runtime.relay_outbox();
         runtime.consume(consumers::courses());
         runtime.consume(consumers::users());
+        personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
-            routes.add_service(EnrollmentServiceServer::new(EnrollmentGrpc::new(app)));
+            let service = EnrollmentServiceServer::new(EnrollmentGrpc::new(app));
+            // Rosters are imported as files.
+            routes.add_service(service.max_decoding_message_size(32 << 20));
         });
         Ok(())
     }

@@ -8,8 +8,8 @@ use contracts::Empty;
 use contracts::enrollment::v1::enrollment_service_server::EnrollmentService;
 use contracts::enrollment::v1::{
     CreateEnrollmentRequest, DropRequest, EnrollRequest, Enrollment, EnrollmentState, GetEnrollmentRequest,
-    GetEnrollmentStateRequest, ListCourseEnrollmentsRequest, ListEnrollmentsResponse,
-    ListMyEnrollmentsRequest, UpdateEnrollmentRequest,
+    GetEnrollmentStateRequest, ImportEnrollmentsRequest, ImportEnrollmentsResponse,
+    ListCourseEnrollmentsRequest, ListEnrollmentsResponse, ListMyEnrollmentsRequest, UpdateEnrollmentRequest,
 };
 use service_runtime::grpc::{admit, with_http_status};
 use tonic::{Request, Response, Status};
@@ -20,9 +20,10 @@ use crate::usecases::create_enrollment::create_enrollment;
 use crate::usecases::drop_course::drop_course;
 use crate::usecases::enroll::{Enrolled, enroll};
 use crate::usecases::get_enrollment::{get_enrollment, get_state};
+use crate::usecases::import_enrollments::import_enrollments;
 use crate::usecases::list_mine::list_mine;
 use crate::usecases::list_roster::list_roster;
-use convert::{id, paging, status, status_filter};
+use convert::{id, import_report, paging, source, status, status_filter};
 
 pub struct EnrollmentGrpc {
     app: Arc<App>,
@@ -91,6 +92,16 @@ impl EnrollmentService for EnrollmentGrpc {
         Ok(enrolled(
             create_enrollment(&self.app, &caller, course, student).await?,
         ))
+    }
+
+    async fn import_enrollments(
+        &self,
+        request: Request<ImportEnrollmentsRequest>,
+    ) -> Result<Response<ImportEnrollmentsResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let (course, dry_run) = (id("course_id", &req.course_id)?, req.dry_run);
+        let rows = import_enrollments(&self.app, &caller, course, source(req)?).await?;
+        Ok(Response::new(import_report(rows, dry_run)))
     }
 
     async fn get_enrollment(

@@ -6,8 +6,11 @@ mod consumers;
 mod demo;
 mod domain;
 mod grpc;
+mod personal_data;
 mod projections;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod usecases;
 
 fn main() -> std::process::ExitCode {

@@ -1,7 +1,10 @@
 //! The little that this service keeps of courses and users, and the one question to their owner when that is not enough.
 
+use std::collections::HashMap;
+
 use access_token::User as CallerUser;
-use contracts::auth::v1::{BatchGetUsersRequest, UserState, rpc::BatchGetUsers};
+use contracts::auth::v1::rpc::{BatchGetUsers, FindUsersByEmail};
+use contracts::auth::v1::{BatchGetUsersRequest, FindUsersByEmailRequest, UserState};
 use contracts::catalog::v1::{CourseState, GetCourseStateRequest, rpc::GetCourseState};
 use contracts::events::v1::{CourseChanged, UserRegistered, UserUpdated};
 use problem::{Problem, codes};
@@ -11,6 +14,9 @@ use uuid::Uuid;
 use crate::app::Enrollment;
 use crate::storage::courses::{self, Course};
 use crate::storage::users::{self, User};
+
+/// The most addresses of one question to auth.
+const MAX_ASKED: usize = 500;
 
 /// The course as far as it is known; asks the catalogue when it is unknown or `enough` is not satisfied by what is known, as it may
 /// have changed a moment ago. An answer that is not to be had leaves what is known.
@@ -88,6 +94,27 @@ pub async fn ask_users(app: &Enrollment, ids: &[UserId]) -> Result<(), Problem> 
     users::upsert(app.db.primary(), &found.map_err(Problem::internal)?)
         .await
         .map_err(postgres::problem_of)
+}
+
+/// Users by the addresses of a file, as they are spelled there; unknown ones are left out.
+pub async fn users_by_email(app: &Enrollment, emails: &[String]) -> Result<HashMap<String, User>, Problem> {
+    let mut known = HashMap::new();
+    for emails in emails.chunks(MAX_ASKED) {
+        let request = FindUsersByEmailRequest {
+            emails: emails.to_vec(),
+        };
+        let answer = app
+            .auth
+            .call_as_service::<FindUsersByEmail>(request)
+            .await
+            .map_err(Problem::from)?;
+        for found in answer.into_inner().users {
+            if let Some(user) = found.user {
+                known.insert(found.asked, User::try_from(user).map_err(Problem::internal)?);
+            }
+        }
+    }
+    Ok(known)
 }
 
 /// Whether the caller's address is verified, by the newest word there is.

@@ -6,6 +6,7 @@ pub mod drop_course;
 pub mod enroll;
 pub mod events;
 pub mod get_enrollment;
+pub mod import_enrollments;
 pub mod list_mine;
 pub mod list_roster;
 mod take_seat;

@@ -11,6 +11,7 @@ use sqlx::migrate::Migrator;
 
 use crate::config::Settings;
 use crate::grpc::ExamGrpc;
+use crate::personal_data::PERSONAL_DATA;
 use crate::snapshots::Snapshots;
 use crate::storage::answers::{NewAnswer, Saved};
 use crate::{demo, jobs, usecases};
@@ -81,6 +82,7 @@ impl App for Exams {
             "close-due-attempts",
             jobs::close_due::run(Arc::clone(&app), runtime.shutdown()),
         );
+        personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             routes
                 .add_service(ExamServiceServer::new(ExamGrpc::new(app)).max_decoding_message_size(32 << 20));

@@ -6,6 +6,7 @@ mod demo;
 mod domain;
 mod grpc;
 mod jobs;
+mod personal_data;
 mod snapshots;
 mod spreadsheet;
 mod storage;

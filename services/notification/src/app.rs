@@ -19,6 +19,7 @@ use crate::domain::texts::Texts;
 use crate::grpc::NotificationGrpc;
 use crate::mail::sender::Sender;
 use crate::mail::transport::Transport;
+use crate::personal_data::PERSONAL_DATA;
 use crate::{consumers, jobs};
 use links::Links;
 
@@ -84,12 +85,15 @@ impl App for Notification {
         );
         runtime.spawn("live-push", pusher.run(runtime.shutdown()));
         runtime.schedule([jobs::clean(&app)?]);
+        // What erasures answer.
+        runtime.relay_outbox();
         runtime.consume(roster::courses("notification"));
         runtime.consume(roster::enrollments("notification", "members"));
         runtime.consume(consumers::users(&app));
         runtime.consume(consumers::accounts(&app));
         runtime.consume(consumers::enrollments(&app));
         runtime.consume(consumers::learning(&app));
+        personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             routes.add_service(NotificationServiceServer::new(NotificationGrpc::new(app)));
         });

@@ -7,6 +7,7 @@ mod domain;
 mod grpc;
 mod jobs;
 mod mail;
+mod personal_data;
 mod recipients;
 mod storage;
 #[cfg(test)]

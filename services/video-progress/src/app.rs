@@ -11,6 +11,7 @@ use sqlx::migrate::Migrator;
 
 use crate::config::{Settings, Writes};
 use crate::grpc::VideoProgressGrpc;
+use crate::personal_data::PERSONAL_DATA;
 use crate::storage::access_log::Access;
 use crate::storage::progress::Progress;
 use crate::usecases::report_progress::Reported;
@@ -99,6 +100,7 @@ impl App for VideoProgress {
             runtime.consume(subscription);
         }
         runtime.consume(consumers::videos(&app));
+        personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             routes.add_service(VideoProgressServiceServer::new(VideoProgressGrpc::new(app)));
         });

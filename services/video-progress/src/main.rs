@@ -6,6 +6,7 @@ mod consumers;
 mod domain;
 mod grpc;
 mod jobs;
+mod personal_data;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,8 @@ pub const TABLE: &[(&str, [u16; 6])] = &[
     ("UpdateUser", [401, 403, 403, 403, 403, 200]),
     ("ListRoles", [401, 403, 403, 403, 403, 200]),
     ("PutRole", [401, 403, 403, 403, 403, 200]),
+    ("ImportUsers", [401, 403, 403, 403, 403, 202]),
+    ("ExportMe", [401, 202, 202, 202, 202, 202]),
     ("ImpersonateUser", [401, 403, 403, 403, 403, 200]),
     ("ListServiceAccounts", [401, 403, 403, 403, 403, 200]),
     ("CreateServiceAccount", [401, 403, 403, 403, 403, 201]),
@@ -56,6 +58,7 @@ pub const TABLE: &[(&str, [u16; 6])] = &[
     ("ListMyEnrollments", [401, 200, 200, 200, 200, 200]),
     ("ListCourseEnrollments", [401, 403, 403, 200, 403, 200]),
     ("CreateEnrollment", [401, 403, 403, 201, 403, 201]),
+    ("ImportEnrollments", [401, 403, 403, 200, 403, 200]),
     ("GetEnrollment", [401, 200, 404, 200, 404, 200]),
     ("UpdateEnrollment", [401, 403, 403, 200, 404, 200]),
     ("ListNotifications", [401, 200, 200, 200, 200, 200]),
@@ -101,6 +104,8 @@ pub const TABLE: &[(&str, [u16; 6])] = &[
     ("ListAccommodations", [401, 403, 403, 200, 403, 200]),
     ("GradeAnswer", [401, 403, 403, 200, 404, 200]),
     ("Regrade", [401, 403, 403, 200, 403, 200]),
+    ("GetOperation", [401, 404, 404, 404, 404, 200]),
+    ("GetOperationResult", [401, 404, 404, 404, 404, 200]),
     // Last, as it ends the askers' sessions.
     ("Logout", [401, 204, 204, 204, 204, 204]),
 ];
@@ -112,6 +117,7 @@ pub const DRAFTS: &[(&str, [u16; 6])] = &[
     ("ListVideos", [401, 403, 403, 200, 404, 200]),
     ("Enroll", [401, 404, 404, 403, 403, 403]),
     ("ListCourseEnrollments", [401, 403, 403, 200, 404, 200]),
+    ("ImportEnrollments", [401, 403, 403, 200, 404, 200]),
     ("GetEmbed", [401, 404, 404, 200, 404, 200]),
     ("GetCourseProgress", [401, 404, 404, 403, 404, 403]),
     ("CreateExam", [401, 403, 403, 201, 404, 201]),

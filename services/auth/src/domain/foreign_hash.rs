@@ -22,7 +22,6 @@ const BCRYPT_BYTES: usize = 72;
 const SCRYPT_BYTES: usize = 64;
 
 /// Whether this is a hash that [`verify`] understands, at a price that is paid at each sign-in.
-#[cfg_attr(not(test), expect(dead_code, reason = "the import of people asks it"))]
 pub fn is_known(hash: &str) -> bool {
     Foreign::parse(hash).is_some()
 }

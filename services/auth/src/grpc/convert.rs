@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use typed_id::{SessionId, UserId};
 
 use crate::storage::audit::Entry;
+use crate::storage::operations::Operation;
 use crate::storage::roles::Role;
 use crate::storage::service_accounts::ServiceAccount;
 use crate::storage::sessions::Session;
@@ -94,6 +95,27 @@ impl From<Entry> for proto::AuditEntry {
             ip: entry.ip,
             request_id: entry.request_id,
             details: entry.details.to_string(),
+        }
+    }
+}
+
+impl From<Operation> for proto::Operation {
+    fn from(operation: Operation) -> Self {
+        let result_path = if operation.has_result {
+            format!("/api/v1/operations/{}/result", operation.id)
+        } else {
+            String::new()
+        };
+        Self {
+            id: operation.id.to_string(),
+            kind: operation.kind,
+            state: operation.state,
+            done: operation.done,
+            total: operation.total,
+            created_at: Some(timestamp(operation.created_at)),
+            finished_at: operation.finished_at.map(timestamp),
+            result_path,
+            fault: operation.fault,
         }
     }
 }

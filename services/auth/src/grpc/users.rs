@@ -6,12 +6,13 @@ use contracts::auth::v1::user_service_server::UserService;
 use contracts::auth::v1::{
     AccountTokenResponse, BatchGetUsersRequest, BatchGetUsersResponse, ChangePasswordRequest,
     ConfirmTotpRequest, ConfirmTotpResponse, CreateServiceAccountRequest, CreateServiceAccountResponse,
-    CreateUserRequest, DeleteOtherSessionsRequest, DeleteServiceAccountRequest, DeleteSessionRequest,
-    DeleteTotpRequest, EnrollTotpRequest, EnrollTotpResponse, GetMeRequest, GetUserRequest,
-    ImpersonateUserRequest, ListAuditLogRequest, ListAuditLogResponse, ListRolesRequest, ListRolesResponse,
-    ListServiceAccountsRequest, ListServiceAccountsResponse, ListSessionsRequest, ListSessionsResponse,
-    ListUsersRequest, ListUsersResponse, PutRoleRequest, ResendVerificationRequest, Role, UpdateMeRequest,
-    UpdateUserRequest, User,
+    CreateUserRequest, DeleteMeRequest, DeleteOtherSessionsRequest, DeleteServiceAccountRequest,
+    DeleteSessionRequest, DeleteTotpRequest, EnrollTotpRequest, EnrollTotpResponse, ExportMeRequest,
+    FindUsersByEmailRequest, FindUsersByEmailResponse, FoundUser, GetMeRequest, GetUserRequest,
+    ImpersonateUserRequest, ImportUsersRequest, ListAuditLogRequest, ListAuditLogResponse, ListRolesRequest,
+    ListRolesResponse, ListServiceAccountsRequest, ListServiceAccountsResponse, ListSessionsRequest,
+    ListSessionsResponse, ListUsersRequest, ListUsersResponse, Operation, PutRoleRequest,
+    ResendVerificationRequest, Role, UpdateMeRequest, UpdateUserRequest, User,
 };
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
@@ -24,14 +25,16 @@ use crate::storage::users::Changes;
 use crate::usecases::audit::{self, Actor};
 use crate::usecases::change_password::change_password;
 use crate::usecases::create_user::create_user;
+use crate::usecases::delete_me::delete_me;
+use crate::usecases::export_me::export_me;
 use crate::usecases::impersonate::impersonate;
+use crate::usecases::import_users::import_users;
 use crate::usecases::list_users::list_users;
 use crate::usecases::put_role::{list_roles, put_role};
 use crate::usecases::sessions::{end_other_sessions, end_session, list_sessions};
 use crate::usecases::update_user::{update_me, update_user};
 use crate::usecases::verify_email::resend_verification;
-use crate::usecases::{second_factor, service_accounts};
-use crate::usecases::{user, users_by_id};
+use crate::usecases::{second_factor, service_accounts, user, users_by_email, users_by_id};
 
 pub struct UserGrpc {
     app: Arc<Auth>,
@@ -108,6 +111,24 @@ impl UserService for UserGrpc {
         let (caller, _) = admit(request)?;
         second_factor::remove(&self.app, &caller).await?;
         Ok(Response::new(Empty {}))
+    }
+
+    async fn import_users(
+        &self,
+        request: Request<ImportUsersRequest>,
+    ) -> Result<Response<Operation>, Status> {
+        let (caller, req) = admit(request)?;
+        Ok(Response::new(import_users(&self.app, &caller, req).await?.into()))
+    }
+
+    async fn export_me(&self, request: Request<ExportMeRequest>) -> Result<Response<Operation>, Status> {
+        let (caller, _) = admit(request)?;
+        Ok(Response::new(export_me(&self.app, &caller).await?.into()))
+    }
+
+    async fn delete_me(&self, request: Request<DeleteMeRequest>) -> Result<Response<Operation>, Status> {
+        let (caller, _) = admit(request)?;
+        Ok(Response::new(delete_me(&self.app, &caller).await?.into()))
     }
 
     async fn impersonate_user(
@@ -305,5 +326,20 @@ impl UserService for UserGrpc {
             .map(Into::into)
             .collect();
         Ok(Response::new(BatchGetUsersResponse { users }))
+    }
+
+    async fn find_users_by_email(
+        &self,
+        request: Request<FindUsersByEmailRequest>,
+    ) -> Result<Response<FindUsersByEmailResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let found = users_by_email(&self.app, req.emails).await?.into_iter();
+        let users = found
+            .map(|(asked, user)| FoundUser {
+                asked,
+                user: Some(user.into()),
+            })
+            .collect();
+        Ok(Response::new(FindUsersByEmailResponse { users }))
     }
 }

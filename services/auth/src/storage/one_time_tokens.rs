@@ -39,6 +39,29 @@ pub async fn insert(
     Ok(())
 }
 
+/// Secrets of one purpose for many users.
+pub async fn insert_many(
+    db: &mut PgConnection,
+    secrets: &[(UserId, Vec<u8>)],
+    purpose: Purpose,
+    now: OffsetDateTime,
+    expires_at: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let (users, hashes): (Vec<_>, Vec<_>) = secrets.iter().map(|(user, hash)| (user.0, hash.clone())).unzip();
+    sqlx::query!(
+        "INSERT INTO auth.one_time_tokens (hash, user_id, purpose, created_at, expires_at)
+         SELECT new.hash, new.user_id, $3, $4, $5 FROM unnest($1::bytea[], $2::uuid[]) AS new (hash, user_id)",
+        &hashes,
+        &users,
+        purpose.as_str(),
+        now,
+        expires_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Whose secret it is, used or not, unless it has expired.
 pub async fn owner(
     db: impl PgExecutor<'_>,

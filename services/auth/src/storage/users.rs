@@ -160,6 +160,18 @@ pub async fn by_ids(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<User>, 
     Ok(rows.into_iter().map(User::from).collect())
 }
 
+pub async fn by_emails(db: impl PgExecutor<'_>, keys: &[String]) -> Result<Vec<User>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+         FROM auth.users WHERE email_key = ANY($1)",
+        keys,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(User::from).collect())
+}
+
 /// What may change of an account; `None` leaves it.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {

@@ -17,7 +17,7 @@ use crate::usecases::login::login;
 use crate::usecases::logout::logout;
 use crate::usecases::refresh::refresh;
 use crate::usecases::update_user::{update_me, update_user};
-use crate::usecases::users_by_id;
+use crate::usecases::{users_by_email, users_by_id};
 
 fn invitation(email: &str, role: &str) -> CreateUserRequest {
     CreateUserRequest {
@@ -234,4 +234,14 @@ async fn other_processes_get_users_revocations_and_tokens() {
         let refused = issue_service_token(&school.auth, service, secret);
         assert_eq!(refused.unwrap_err().code(), &codes::INVALID_CREDENTIALS);
     }
+}
+
+#[tokio::test]
+async fn accounts_are_found_by_any_spelling_of_their_addresses() {
+    let school = School::open().await;
+    let ali = school.register("Ali@School.test").await;
+    let asked = ["ALİ@SCHOOL.TEST", "nobody@school.test", "alı@school.test"].map(str::to_owned);
+    let found = users_by_email(&school.auth, asked.to_vec()).await.unwrap();
+    let found: Vec<_> = found.into_iter().map(|(asked, user)| (asked, user.id)).collect();
+    assert_eq!(found, [(asked[0].clone(), ali.id), (asked[2].clone(), ali.id)]);
 }

@@ -196,6 +196,7 @@ fn assemble(database: &TestDatabase, redis: &TestRedis, clock: &Clock, encryptio
         revocations: Revocations::default(),
         issuer: "student-coaching".into(),
         audience: "student-coaching-api".into(),
+        data_holders: Vec::new(),
     };
     Auth::assemble(parts, settings(encryption_key)).unwrap()
 }

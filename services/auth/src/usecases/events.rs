@@ -132,3 +132,26 @@ pub async fn request_password(tx: &mut WriteTx, user: &User, is_new: bool) -> Re
     outbox::append(tx, &event).await?;
     Ok(())
 }
+
+/// The same for many new accounts at once.
+pub async fn request_passwords(tx: &mut WriteTx, users: &[User]) -> Result<(), MailError> {
+    let now = tx.clock().now();
+    let expires_at = now + INVITATION_LIFETIME;
+    let mut secrets = Vec::with_capacity(users.len());
+    let mut events = Vec::with_capacity(users.len());
+    for user in users {
+        let token = secret::random(Kind::ResetPassword)?;
+        secrets.push((user.id, secret::hash(&token)));
+        events.push(UserPasswordResetRequested {
+            user_id: user.id.into(),
+            email: user.email.clone(),
+            full_name: user.full_name.clone(),
+            locale: user.locale.clone(),
+            token,
+            expires_at: Some(timestamp(expires_at)),
+        });
+    }
+    one_time_tokens::insert_many(tx, &secrets, Purpose::ResetPassword, now, expires_at).await?;
+    outbox::append_all(tx, &events).await?;
+    Ok(())
+}

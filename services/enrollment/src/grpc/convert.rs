@@ -2,13 +2,19 @@
 
 use std::str::FromStr;
 
-use contracts::enrollment::v1::{Enrollment, EnrollmentState, ListEnrollmentsResponse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use contracts::enrollment::v1::{
+    Enrollment, EnrollmentState, ImportEnrollmentsRequest, ImportEnrollmentsResponse, ImportedRow,
+    ListEnrollmentsResponse,
+};
 use contracts::timestamp;
 use problem::Problem;
 
 use crate::domain::status::Status;
 use crate::storage::enrollments::{Enrollment as Stored, Listed};
 use crate::usecases::enroll::Enrolled;
+use crate::usecases::import_enrollments::{RowReport, Source};
 use crate::usecases::list_mine::{Page, Paging};
 
 /// The id in a field whose rule has already demanded a UUID.
@@ -30,6 +36,51 @@ pub fn paging(size: Option<i32>, token: Option<String>) -> Paging {
     Paging {
         size: postgres::page_size(size),
         token,
+    }
+}
+
+pub fn source(req: ImportEnrollmentsRequest) -> Result<Source, Problem> {
+    let bytes = if req.content_base64.is_empty() {
+        req.content.into_bytes()
+    } else {
+        STANDARD
+            .decode(req.content_base64.as_bytes())
+            .map_err(|_| Problem::invalid_field("content_base64", "string.base64", "has to be base64"))?
+    };
+    if people_files::is_package(&bytes) != (req.format == "oneroster") {
+        let detail = "a OneRoster package is a zip file, and CSV is none";
+        return Err(Problem::invalid_field("format", "format.other", detail));
+    }
+    Ok(Source {
+        bytes,
+        course_code: req.course_code,
+        dry_run: req.dry_run,
+    })
+}
+
+pub fn import_report(rows: Vec<RowReport>, dry_run: bool) -> ImportEnrollmentsResponse {
+    let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    let count = |outcome: &str| number(rows.iter().filter(|row| row.outcome.name() == outcome).count());
+    ImportEnrollmentsResponse {
+        found: number(rows.len()),
+        created: count("created"),
+        updated: count("updated"),
+        unchanged: count("unchanged"),
+        refused: count("refused"),
+        rows: rows
+            .into_iter()
+            .map(|row| {
+                let (code, detail) = row.outcome.reason();
+                ImportedRow {
+                    line: i32::try_from(row.line).unwrap_or(i32::MAX),
+                    outcome: row.outcome.name().to_owned(),
+                    code: code.to_owned(),
+                    detail: detail.to_owned(),
+                    email: row.email,
+                }
+            })
+            .collect(),
+        dry_run,
     }
 }
 

@@ -145,6 +145,86 @@ pub async fn lock_by_user_and_course(
     .transpose()
 }
 
+/// The students' enrolments in the course; with `lock`, nobody else may change them until the transaction ends.
+pub async fn of_users(
+    db: &mut PgConnection,
+    course: CourseId,
+    users: &[Uuid],
+    lock: bool,
+) -> Result<Vec<Enrollment>, sqlx::Error> {
+    let rows = if lock {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+             FROM enrollment.enrollments WHERE course_id = $1 AND user_id = ANY($2) ORDER BY id FOR UPDATE",
+            course.0,
+            users,
+        )
+        .fetch_all(db)
+        .await?
+    } else {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+             FROM enrollment.enrollments WHERE course_id = $1 AND user_id = ANY($2)",
+            course.0,
+            users,
+        )
+        .fetch_all(db)
+        .await?
+    };
+    rows.into_iter().map(Enrollment::try_from).collect()
+}
+
+/// Inserts new enrolments of students who have none in the course.
+pub async fn insert_many(
+    db: &mut PgConnection,
+    course: CourseId,
+    users: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<Vec<Enrollment>, sqlx::Error> {
+    let ids: Vec<Uuid> = users.iter().map(|_| EnrollmentId::new(now).0).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "INSERT INTO enrollment.enrollments (id, user_id, course_id, status, enrolled_at, updated_at)
+         SELECT new.id, new.user_id, $3, 'active', $4, $4 FROM unnest($1::uuid[], $2::uuid[]) AS new (id, user_id)
+         RETURNING id, user_id, course_id, status, version, enrolled_at, updated_at",
+        &ids,
+        users,
+        course.0,
+        now,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Enrollment::try_from).collect()
+}
+
+/// Moves each to its status; with `again`, they are enrolled anew.
+pub async fn set_statuses(
+    db: &mut PgConnection,
+    moves: &[(EnrollmentId, Status)],
+    again: bool,
+    now: OffsetDateTime,
+) -> Result<Vec<Enrollment>, sqlx::Error> {
+    let ids: Vec<Uuid> = moves.iter().map(|(id, _)| id.0).collect();
+    let statuses: Vec<String> = moves.iter().map(|(_, status)| status.to_string()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "UPDATE enrollment.enrollments AS e
+         SET status = new.status, enrolled_at = CASE WHEN $3 THEN $4 ELSE e.enrolled_at END, updated_at = $4,
+             version = e.version + 1
+         FROM unnest($1::uuid[], $2::text[]) AS new (id, status) WHERE e.id = new.id
+         RETURNING e.id, e.user_id, e.course_id, e.status, e.version, e.enrolled_at, e.updated_at",
+        &ids,
+        &statuses,
+        again,
+        now,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Enrollment::try_from).collect()
+}
+
 pub async fn by_id(db: impl PgExecutor<'_>, id: EnrollmentId) -> Result<Option<Enrollment>, sqlx::Error> {
     sqlx::query_as!(
         Row,

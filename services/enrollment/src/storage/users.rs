@@ -37,7 +37,8 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<User>, 
     }))
 }
 
-/// Writes the projection of several users at once, except where it knows a newer version.
+/// Writes the projection of several users at once, except where it knows a newer version. In one order, so that nobody
+/// waits for each other.
 pub async fn upsert(db: impl PgExecutor<'_>, users: &[User]) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = users.iter().map(|u| u.id.0).collect();
     let versions: Vec<i32> = users.iter().map(|u| u.version).collect();
@@ -46,7 +47,7 @@ pub async fn upsert(db: impl PgExecutor<'_>, users: &[User]) -> Result<(), sqlx:
     let active: Vec<bool> = users.iter().map(|u| u.is_active).collect();
     sqlx::query!(
         "INSERT INTO enrollment.users AS u (id, version, full_name, email_verified, is_active)
-         SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::bool[])
+         SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bool[], $5::bool[]) AS new (id) ORDER BY new.id
          ON CONFLICT (id) DO UPDATE SET
              version = excluded.version, full_name = excluded.full_name,
              email_verified = excluded.email_verified, is_active = excluded.is_active

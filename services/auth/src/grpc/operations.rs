@@ -1,0 +1,46 @@
+use std::sync::Arc;
+
+use contracts::auth::v1::operation_service_server::OperationService;
+use contracts::auth::v1::{GetOperationRequest, Operation};
+use contracts::files::v1::File;
+use service_runtime::grpc::admit;
+use tonic::{Request, Response, Status};
+
+use super::convert::id;
+use crate::app::Auth;
+use crate::usecases::operations;
+
+pub struct OperationGrpc {
+    app: Arc<Auth>,
+}
+
+impl OperationGrpc {
+    pub fn new(app: Arc<Auth>) -> Self {
+        Self { app }
+    }
+}
+
+#[tonic::async_trait]
+impl OperationService for OperationGrpc {
+    async fn get_operation(
+        &self,
+        request: Request<GetOperationRequest>,
+    ) -> Result<Response<Operation>, Status> {
+        let (caller, req) = admit(request)?;
+        let operation = operations::operation(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(operation.into()))
+    }
+
+    async fn get_operation_result(
+        &self,
+        request: Request<GetOperationRequest>,
+    ) -> Result<Response<File>, Status> {
+        let (caller, req) = admit(request)?;
+        let (name, content) = operations::result(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(File {
+            content_type: "application/json".into(),
+            name,
+            content,
+        }))
+    }
+}

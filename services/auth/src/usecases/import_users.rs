@@ -1,0 +1,367 @@
+use std::collections::{HashMap, HashSet};
+
+use access_token::{Caller, Revocation};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use contracts::auth::v1::ImportUsersRequest;
+use event_bus::outbox;
+use people_files::{People, PersonRow, RowFault};
+use postgres::{WriteError, WriteTx};
+use problem::{Problem, codes};
+use serde::Serialize;
+use serde_json::json;
+use typed_id::UserId;
+use uuid::Uuid;
+
+use super::audit::{self, Act, Actor};
+use super::events::{self, MailError};
+use super::operations::LEASE;
+use super::revoke;
+use crate::app::Auth;
+use crate::domain::{email, foreign_hash};
+use crate::storage::imports::{self, Known, Wanted};
+use crate::storage::operations::{self, Claimed, NewOperation, Operation};
+use crate::storage::roles;
+
+pub const KIND: &str = "user_import";
+/// Lines in one transaction.
+const BATCH: usize = 500;
+const MAX_BYTES: usize = 10 << 20;
+const MAX_EMAIL_CHARS: usize = 254;
+const MAX_TEXT_CHARS: usize = 200;
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    pub line: u64,
+    pub email: String,
+    /// `created`, `updated`, `unchanged`, `deactivated` or `refused`.
+    pub outcome: &'static str,
+    pub code: String,
+    pub detail: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    dry_run: bool,
+    created: usize,
+    updated: usize,
+    unchanged: usize,
+    deactivated: usize,
+    refused: usize,
+    /// Columns that were not read.
+    ignored_columns: Vec<String>,
+    lines: Vec<Line>,
+}
+
+/// Begins to import a file. What is wrong with the file as a whole is said at once.
+pub async fn import_users(
+    app: &Auth,
+    caller: &Caller,
+    request: ImportUsersRequest,
+) -> Result<Operation, Problem> {
+    let owner = caller.user()?.id;
+    let invalid = |field, code, detail| Problem::invalid_field(field, code, detail);
+    let bytes = match (request.content.is_empty(), request.content_base64.is_empty()) {
+        (false, true) => request.content.into_bytes(),
+        (true, false) => STANDARD
+            .decode(request.content_base64.as_bytes())
+            .map_err(|_| invalid("content_base64", "base64.invalid", "has to be base64".to_owned()))?,
+        _ => {
+            let detail = "give either content or content_base64".to_owned();
+            return Err(invalid("content", "required", detail));
+        }
+    };
+    if bytes.len() > MAX_BYTES {
+        return Err(Problem::new(&codes::PAYLOAD_TOO_LARGE));
+    }
+    if let Err(fault) = People::new(&bytes, email::key) {
+        return Err(invalid("content", "file.unreadable", fault.detail));
+    }
+    let (now, actor) = (app.clock.now(), Actor::of(caller));
+    let new = NewOperation {
+        id: typed_id::new_uuid(now),
+        kind: KIND,
+        owner,
+        total: 0,
+        input: Some(bytes),
+        options: json!({
+            "dry_run": request.dry_run,
+            "send_invitations": request.send_invitations.unwrap_or(true),
+        }),
+        now,
+    };
+    let begun = app.db.write(move |mut tx| async move {
+        let operation = operations::insert(&mut tx, &new).await?;
+        let act = Act {
+            action: "users.imported",
+            target_kind: "operation",
+            target_id: operation.id.to_string(),
+            details: new.options,
+        };
+        audit::record(&mut *tx, actor, act, now).await?;
+        tx.commit(operation).await
+    });
+    let begun: Result<_, WriteError> = begun.await;
+    app.wake_operations.notify_one();
+    Ok(begun?)
+}
+
+/// Imports the file of an operation; its report.
+pub async fn run(app: &Auth, claimed: Claimed) -> Result<Vec<u8>, Problem> {
+    let option = |name: &str| claimed.options[name].as_bool().unwrap_or_default();
+    let (dry_run, invite) = (option("dry_run"), option("send_invitations"));
+    let bytes = claimed.input.unwrap_or_default();
+    let unreadable = |fault: RowFault| Problem::invalid_field("content", "file.unreadable", fault.detail);
+    let people = People::new(&bytes, email::key).map_err(unreadable)?;
+    let mut report = Report {
+        dry_run,
+        ignored_columns: people.ignored_columns().to_vec(),
+        ..Report::default()
+    };
+    let known_roles: HashSet<String> = roles::all(app.db.primary())
+        .await
+        .map_err(postgres::problem_of)?
+        .into_iter()
+        .map(|role| role.name)
+        .collect();
+    let rows: Vec<Result<PersonRow, RowFault>> = people.collect();
+    let total = i32::try_from(rows.len()).unwrap_or(i32::MAX);
+    for (batch, rows) in rows.chunks(BATCH).enumerate() {
+        let done = i32::try_from(batch * BATCH).unwrap_or(i32::MAX);
+        operations::progress(app.db.primary(), claimed.id, done, total, app.clock.now() + LEASE)
+            .await
+            .map_err(postgres::problem_of)?;
+        let mut accepted = Vec::new();
+        for row in rows {
+            match row
+                .as_ref()
+                .map_err(of_fault)
+                .and_then(|row| checked(row, &known_roles))
+            {
+                Ok(row) => accepted.push(row),
+                Err(line) => report.lines.push(line),
+            }
+        }
+        let lines = import_batch(app, accepted, dry_run, invite).await?;
+        report.lines.extend(lines);
+    }
+    report.lines.sort_by_key(|line| line.line);
+    let count = |outcome: &str| report.lines.iter().filter(|line| line.outcome == outcome).count();
+    (report.created, report.updated) = (count("created"), count("updated"));
+    (report.unchanged, report.deactivated) = (count("unchanged"), count("deactivated"));
+    report.refused = count("refused");
+    serde_json::to_vec(&report).map_err(Problem::internal)
+}
+
+fn of_fault(fault: &RowFault) -> Line {
+    Line {
+        line: fault.line,
+        email: String::new(),
+        outcome: "refused",
+        code: format!("{}.{}", fault.column, fault.code),
+        detail: fault.detail.clone(),
+    }
+}
+
+/// A row that the school can take.
+#[derive(Debug, Clone)]
+struct Accepted {
+    line: u64,
+    wanted: Wanted,
+    hash: Option<String>,
+    deactivate: bool,
+}
+
+fn checked(row: &PersonRow, known_roles: &HashSet<String>) -> Result<Accepted, Line> {
+    let refused = |code: &str, detail: &str| Line {
+        line: row.line,
+        email: row.email.clone(),
+        outcome: "refused",
+        code: code.to_owned(),
+        detail: detail.to_owned(),
+    };
+    let role = row.role.clone().unwrap_or_else(|| "student".to_owned());
+    // A file is no place to make somebody an admin.
+    if role == "admin" || !known_roles.contains(&role) {
+        return Err(refused(
+            "role.unknown",
+            "has to be a role of the school other than admin",
+        ));
+    }
+    let address = row.email.trim();
+    if address.chars().count() > MAX_EMAIL_CHARS || !contracts::validate::is_email(address) {
+        return Err(refused("email.invalid", "has to be an e-mail address"));
+    }
+    let text = |value: &Option<String>| value.as_deref().unwrap_or_default().trim().to_owned();
+    let (department, student_id) = (text(&row.department), text(&row.student_id));
+    let name = row.full_name.trim().to_owned();
+    if name.is_empty()
+        || [&name, &department, &student_id]
+            .iter()
+            .any(|t| t.chars().count() > MAX_TEXT_CHARS)
+    {
+        return Err(refused("full_name.invalid", "names are 1 to 200 characters long"));
+    }
+    if row
+        .password_hash
+        .as_deref()
+        .is_some_and(|hash| !foreign_hash::is_known(hash))
+    {
+        return Err(refused(
+            "password_hash.unknown",
+            "is no hash of a kind that can be verified",
+        ));
+    }
+    let locale = row
+        .locale
+        .clone()
+        .filter(|locale| locale == "en")
+        .unwrap_or_else(|| "tr".to_owned());
+    Ok(Accepted {
+        line: row.line,
+        wanted: Wanted {
+            email: address.to_owned(),
+            email_key: email::key(address),
+            full_name: name,
+            role,
+            locale,
+            department,
+            student_id,
+            external_id: text(&row.external_id),
+        },
+        hash: row.password_hash.clone(),
+        deactivate: row.deactivate,
+    })
+}
+
+/// One transaction; a dry run rolls it back, so that it reports what would be.
+async fn import_batch(
+    app: &Auth,
+    rows: Vec<Accepted>,
+    dry_run: bool,
+    invite: bool,
+) -> Result<Vec<Line>, Problem> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ttl = app.settings.access.ttl();
+    let imported = app.db.write(move |mut tx| async move {
+        let (lines, entries) = import_rows(&mut tx, &rows, invite, ttl).await?;
+        if dry_run {
+            return Ok(tx.rollback((lines, Vec::new())).await?);
+        }
+        Ok::<_, MailError>(tx.commit((lines, entries)).await?)
+    });
+    let (lines, entries) = imported.await?;
+    revoke::announce(app, &entries).await;
+    Ok(lines)
+}
+
+async fn import_rows(
+    tx: &mut WriteTx,
+    rows: &[Accepted],
+    invite: bool,
+    ttl: time::Duration,
+) -> Result<(Vec<Line>, Vec<Revocation>), MailError> {
+    let now = tx.clock().now();
+    let keys: Vec<String> = rows.iter().map(|row| row.wanted.email_key.clone()).collect();
+    let known: HashMap<String, Known> = imports::lock_known(tx, &keys)
+        .await?
+        .into_iter()
+        .map(|known| (known.email_key.clone(), known))
+        .collect();
+    let (mut new, mut changed, mut gone, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        let found = known.get(&row.wanted.email_key);
+        let outcome = match found {
+            None if row.deactivate => "unchanged",
+            None => {
+                new.push((UserId::new(now), row.wanted.clone()));
+                "created"
+            }
+            Some(found) if row.deactivate && found.role == "admin" => "refused",
+            Some(found) if row.deactivate && found.is_active => {
+                gone.push(found.id);
+                "deactivated"
+            }
+            Some(found) => match merged(found, &row.wanted) {
+                Some(wanted) if !row.deactivate => {
+                    changed.push((found.id, wanted));
+                    "updated"
+                }
+                _ => "unchanged",
+            },
+        };
+        lines.push(line(row, outcome));
+    }
+    let hashes: HashMap<&str, &String> = rows
+        .iter()
+        .filter_map(|row| Some((row.wanted.email_key.as_str(), row.hash.as_ref()?)))
+        .collect();
+    let by_hash = |(_, wanted): &(UserId, Wanted)| hashes.contains_key(wanted.email_key.as_str());
+    let (with_hash, without): (Vec<_>, Vec<_>) = new.into_iter().partition(by_hash);
+    // Who brings a password along has shown the old system an address.
+    let mut made = imports::insert(tx, &with_hash, Some(now), now).await?;
+    let stored: Vec<(Uuid, String)> = made
+        .iter()
+        .filter_map(|user| {
+            Some((
+                user.id.0,
+                (*hashes.get(email::key(&user.email).as_str())?).clone(),
+            ))
+        })
+        .collect();
+    imports::put_hashes(tx, &stored, now).await?;
+    let invited = imports::insert(tx, &without, None, now).await?;
+    if invite {
+        events::request_passwords(tx, &invited).await?;
+    }
+    made.extend(invited);
+    let registered: Vec<_> = made.iter().map(events::registered).collect();
+    outbox::append_all(tx, &registered).await?;
+    let mut updated = imports::update(tx, &changed, now).await?;
+    updated.extend(imports::deactivate(tx, &gone, now).await?);
+    let updates: Vec<_> = updated.iter().map(events::updated).collect();
+    outbox::append_all(tx, &updates).await?;
+    let ids: Vec<UserId> = gone.into_iter().map(UserId).collect();
+    let entries = revoke::of_users(&ids, now, ttl);
+    revoke::record(tx, &entries).await?;
+    Ok((lines, entries))
+}
+
+fn line(row: &Accepted, outcome: &'static str) -> Line {
+    let refused = outcome == "refused";
+    Line {
+        line: row.line,
+        email: row.wanted.email.clone(),
+        outcome,
+        code: if refused {
+            "role.admin".into()
+        } else {
+            String::new()
+        },
+        detail: if refused {
+            "admins are not deactivated by files".into()
+        } else {
+            String::new()
+        },
+    }
+}
+
+/// What the account is to be; `None` when it is that already. What the file does not say stays.
+fn merged(known: &Known, wanted: &Wanted) -> Option<Wanted> {
+    let or = |new: &String, old: &String| if new.is_empty() { old.clone() } else { new.clone() };
+    let merged = Wanted {
+        full_name: wanted.full_name.clone(),
+        department: or(&wanted.department, &known.department),
+        student_id: or(&wanted.student_id, &known.student_id),
+        external_id: or(&wanted.external_id, &known.external_id),
+        ..wanted.clone()
+    };
+    let same = merged.full_name == known.full_name
+        && merged.department == known.department
+        && merged.student_id == known.student_id
+        && merged.external_id == known.external_id;
+    (!same).then_some(merged)
+}

@@ -1,0 +1,92 @@
+//! Work that outlives its request: begun in the transaction of the request, done by whichever instance is free, begun again by
+//! another when that one dies.
+
+use std::sync::Arc;
+
+use access_token::{Caller, permissions};
+use problem::{Problem, codes};
+use time::Duration;
+use tokio_util::sync::CancellationToken;
+use typed_id::UserId;
+use uuid::Uuid;
+
+use super::{export_me, import_users};
+use crate::app::Auth;
+use crate::storage::operations::{self, Claimed, Operation};
+
+/// Renewed with each step.
+pub const LEASE: Duration = Duration::seconds(60);
+const MAX_TRIES: i32 = 3;
+const PERIOD: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// An operation of the caller's, or anybody's for those who may write users. What one may not know of is not there.
+pub async fn operation(app: &Auth, caller: &Caller, id: Uuid) -> Result<Operation, Problem> {
+    let user = caller.user()?;
+    let found = operations::by_id(app.db.primary(), id)
+        .await
+        .map_err(postgres::problem_of)?;
+    let is_open = |found: &Operation| {
+        found.owner_id == user.id || (found.kind != export_me::KIND && user.has(permissions::USERS_WRITE))
+    };
+    found
+        .filter(is_open)
+        .ok_or_else(|| Problem::new(&codes::NOT_FOUND))
+}
+
+/// The result with the name that it is saved under.
+pub async fn result(app: &Auth, caller: &Caller, id: Uuid) -> Result<(String, Vec<u8>), Problem> {
+    let operation = operation(app, caller, id).await?;
+    let content = operations::result(app.db.primary(), id)
+        .await
+        .map_err(postgres::problem_of)?
+        .ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    Ok((format!("{}-{id}.json", operation.kind), content))
+}
+
+/// Works on operations until the process stops.
+pub async fn run(app: Arc<Auth>, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        match work_once(&app).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(fault) => tracing::warn!(
+                error = &fault as &dyn std::error::Error,
+                "no operation was taken up"
+            ),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = app.wake_operations.notified() => {}
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// Takes up one operation. False when there is none.
+pub async fn work_once(app: &Auth) -> Result<bool, sqlx::Error> {
+    let now = app.clock.now();
+    let Some(claimed) = operations::claim(app.db.primary(), now, now + LEASE).await? else {
+        return Ok(false);
+    };
+    let (id, tries) = (claimed.id, claimed.tries);
+    match work(app, claimed).await {
+        Ok(result) => operations::succeed(app.db.primary(), id, &result, app.clock.now()).await?,
+        Err(problem) => {
+            problem.log();
+            // A fault of the moment passes with the lease; one of the input does not.
+            if tries >= MAX_TRIES || problem.kind() == problem::Kind::Invalid {
+                let text = problem.detail().unwrap_or(problem.code().en).to_owned();
+                operations::fail(app.db.primary(), id, &text, app.clock.now()).await?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+async fn work(app: &Auth, claimed: Claimed) -> Result<Vec<u8>, Problem> {
+    match claimed.kind.as_str() {
+        import_users::KIND => import_users::run(app, claimed).await,
+        export_me::KIND => export_me::run(app, claimed.id, UserId(claimed.owner_id)).await,
+        other => Err(Problem::internal(format!("an operation of kind {other}"))),
+    }
+}

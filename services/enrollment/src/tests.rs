@@ -1,0 +1,274 @@
+//! The service on a real database, without its server. The owners of the projections are not there.
+
+use std::collections::HashMap;
+
+use access_token::{Caller, User as CallerUser};
+use clock::Clock;
+use postgres::PageTokens;
+use rpc_client::{RpcClient, RpcSettings};
+use sqlx::AssertSqlSafe;
+use test_support::TestDatabase;
+use typed_id::{CourseId, SessionId, UserId};
+
+use crate::app::Enrollment as App;
+use crate::storage::courses::{self, Course};
+use crate::storage::users::User;
+use crate::usecases::import_enrollments::{Outcome, RowReport, Source, Wanted, apply, import_enrollments};
+
+struct School {
+    app: App,
+    course: Course,
+    teacher: Caller,
+    _database: TestDatabase,
+}
+
+fn nobody(name: &'static str) -> RpcClient {
+    let settings: RpcSettings = serde_json::from_str(r#"{"timeout_seconds": 1, "connections": 1}"#).unwrap();
+    RpcClient::new(name, "http://127.0.0.1:1", &settings, None).unwrap()
+}
+
+impl School {
+    async fn open(seat_limit: Option<i32>) -> Self {
+        let (database, clock) = (TestDatabase::new("enrollment").await, Clock::system());
+        let now = clock.now();
+        let teacher = UserId::new(now);
+        let app = App {
+            db: database.database(),
+            clock,
+            pages: PageTokens::new(b"a key"),
+            auth: nobody("auth"),
+            catalog: nobody("catalog"),
+        };
+        let course = Course {
+            id: CourseId::new(now),
+            version: 1,
+            title: "Matematik".into(),
+            teacher_id: teacher,
+            is_published: true,
+            is_archived: false,
+            seat_limit,
+            prerequisite_ids: Vec::new(),
+        };
+        courses::upsert(app.db.primary(), &course).await.unwrap();
+        let teacher = Caller::User(std::sync::Arc::new(CallerUser {
+            id: teacher,
+            session_id: SessionId::new(now),
+            token_id: String::new(),
+            roles: Vec::new(),
+            permissions: Vec::new(),
+            issued_at: now,
+            expires_at: now + time::Duration::hours(1),
+        }));
+        Self {
+            app,
+            course,
+            teacher,
+            _database: database,
+        }
+    }
+
+    fn people(&self, count: usize) -> HashMap<String, User> {
+        let now = self.app.clock.now();
+        let user = |n: usize| User {
+            id: UserId::new(now),
+            version: 1,
+            full_name: format!("Öğrenci {n}"),
+            email_verified: false,
+            is_active: true,
+        };
+        (0..count).map(|n| (format!("{n}@okul.test"), user(n))).collect()
+    }
+
+    async fn import(
+        &self,
+        rows: &[(&str, Option<&str>)],
+        known: &HashMap<String, User>,
+        dry_run: bool,
+    ) -> Vec<RowReport> {
+        let wanted = rows.iter().enumerate().map(|(at, (email, status))| Wanted {
+            line: at as u64 + 2,
+            email: (*email).to_owned(),
+            status: status.map(|status| status.parse().unwrap()),
+        });
+        let mut reports = apply(&self.app, &self.course, wanted.collect(), known, dry_run)
+            .await
+            .unwrap();
+        reports.sort_by_key(|report| report.line);
+        reports
+    }
+
+    async fn texts(&self, sql: &str) -> Vec<String> {
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(self.app.db.primary())
+            .await
+            .unwrap()
+    }
+
+    /// Statuses with their versions, by address of the student.
+    async fn statuses(&self) -> Vec<String> {
+        let sql = "SELECT u.full_name || ' ' || e.status || ' ' || e.version FROM enrollment.enrollments e
+                   JOIN enrollment.users u ON u.id = e.user_id ORDER BY 1";
+        self.texts(sql).await
+    }
+
+    async fn events(&self) -> Vec<String> {
+        self.texts("SELECT type FROM enrollment.outbox ORDER BY type")
+            .await
+    }
+}
+
+fn told(reports: &[RowReport]) -> Vec<&'static str> {
+    reports
+        .iter()
+        .map(|report| match &report.outcome {
+            Outcome::Refused { code, .. } => *code,
+            outcome => outcome.name(),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_roster_is_taken_row_by_row_and_the_same_again_changes_nothing() {
+    let school = School::open(Some(3)).await;
+    let mut known = school.people(6);
+    known.get_mut("5@okul.test").unwrap().is_active = false;
+    let rows = [
+        ("0@okul.test", None),
+        ("nobody@okul.test", None),
+        ("1@okul.test", Some("suspended")),
+        ("0@okul.test", Some("dropped")),
+        ("2@okul.test", Some("completed")),
+        ("3@okul.test", Some("active")),
+        ("4@okul.test", None),
+        ("5@okul.test", None),
+    ];
+    let first = [
+        "created",
+        "unknown_user",
+        "created",
+        "email_repeated",
+        "created",
+        "created",
+        "course_full",
+        "unknown_user",
+    ];
+    assert_eq!(told(&school.import(&rows, &known, true).await), first);
+    assert!(school.statuses().await.is_empty() && school.events().await.is_empty());
+
+    assert_eq!(told(&school.import(&rows, &known, false).await), first);
+    let expected = [
+        "Öğrenci 0 active 1",
+        "Öğrenci 1 suspended 2",
+        "Öğrenci 2 completed 2",
+        "Öğrenci 3 active 1",
+    ];
+    assert_eq!(school.statuses().await, expected);
+    let (created, changed) = ("enrollment.created", "enrollment.status_changed");
+    let events = [created, created, created, created, changed, changed];
+    assert_eq!(school.events().await, events);
+
+    let again = school.import(&rows, &known, false).await;
+    assert!(
+        !told(&again)
+            .iter()
+            .any(|told| ["created", "updated"].contains(told))
+    );
+    assert_eq!(
+        (school.statuses().await, school.events().await.len()),
+        (expected.map(str::to_owned).to_vec(), 6)
+    );
+
+    // Who leaves makes room for who comes after; states move as staff may move them.
+    let rows = [
+        ("0@okul.test", Some("dropped")),
+        ("1@okul.test", None),
+        ("2@okul.test", Some("dropped")),
+        ("4@okul.test", None),
+    ];
+    let moved = ["updated", "enrollment_suspended", "illegal_transition", "created"];
+    assert_eq!(told(&school.import(&rows, &known, true).await), moved);
+    assert_eq!(told(&school.import(&rows, &known, false).await), moved);
+    let rows = [
+        ("4@okul.test", Some("expired")),
+        ("0@okul.test", None),
+        ("1@okul.test", Some("active")),
+    ];
+    let again = school.import(&rows, &known, false).await;
+    assert_eq!(told(&again), ["updated", "updated", "updated"]);
+    let now = [
+        "Öğrenci 0 active 3",
+        "Öğrenci 1 active 3",
+        "Öğrenci 2 completed 2",
+        "Öğrenci 3 active 1",
+        "Öğrenci 4 expired 2",
+    ];
+    assert_eq!(school.statuses().await, now);
+}
+
+#[tokio::test]
+async fn ten_thousand_rows_take_a_few_statements_a_batch() {
+    let school = School::open(Some(9_000)).await;
+    let known = school.people(10_000);
+    let emails: Vec<String> = (0..10_000).map(|n| format!("{n}@okul.test")).collect();
+    let rows: Vec<(&str, Option<&str>)> = emails.iter().map(|email| (email.as_str(), None)).collect();
+    let dry = school.import(&rows, &known, true).await;
+    assert_eq!(
+        told(&dry).iter().filter(|told| **told == "created").count(),
+        9_000
+    );
+    let (reports, queries) = test_support::count_queries(school.import(&rows, &known, false)).await;
+    assert_eq!(reports, dry);
+    assert_eq!(school.events().await.len(), 9_000);
+    assert!((20..=20 * 8).contains(&queries.count()), "{}", queries.count());
+}
+
+#[tokio::test]
+async fn concurrent_imports_keep_the_seats() {
+    let school = School::open(Some(500)).await;
+    let known = school.people(1_200);
+    let emails: Vec<String> = known.keys().cloned().collect();
+    let rows: Vec<(&str, Option<&str>)> = emails.iter().map(|email| (email.as_str(), None)).collect();
+    let (front, back) = (&rows[..800], &rows[400..]);
+    let (a, b) = futures::join!(
+        school.import(front, &known, false),
+        school.import(back, &known, false)
+    );
+    let created = |reports: &[RowReport]| told(reports).iter().filter(|told| **told == "created").count();
+    assert_eq!(created(&a) + created(&b), 500);
+    assert_eq!(school.events().await.len(), 500);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_taken_are_refused_whole() {
+    let school = School::open(None).await;
+    let import = async |content: String, course_code: Option<&str>| {
+        let source = Source {
+            bytes: content.into_bytes(),
+            course_code: course_code.map(str::to_owned),
+            dry_run: false,
+        };
+        import_enrollments(&school.app, &school.teacher, school.course.id, source).await
+    };
+    let code = |problem: problem::Problem| problem.fields()[0].code.to_string();
+    let courses = "email,course\na@okul.test,M1\nb@okul.test,M2\n";
+    assert_eq!(code(import(courses.into(), None).await.unwrap_err()), "required");
+    assert_eq!(code(import(String::new(), None).await.unwrap_err()), "empty");
+    let many = "a@okul.test\n".repeat(20_001);
+    assert_eq!(
+        code(import(format!("email\n{many}"), None).await.unwrap_err()),
+        "too_many_rows"
+    );
+    // Rows that need no answer of auth, which is not there.
+    let id = school.course.id;
+    let other = CourseId::new(school.app.clock.now());
+    let text = format!(
+        "email,course_id,status,role\na@okul.test,{other},,\nb@okul.test,{id},gone,\nc@okul.test,{id},,teacher\nno,,,\n"
+    );
+    let reports = import(text, None).await.unwrap();
+    assert_eq!(
+        told(&reports),
+        ["other_course", "status_unknown", "not_a_student", "email_invalid"]
+    );
+    let reports = import(courses.into(), Some("M3")).await.unwrap();
+    assert_eq!(told(&reports), ["other_course", "other_course"]);
+}

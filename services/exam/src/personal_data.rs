@@ -1,0 +1,33 @@
+//! What this service holds of people, and how it is erased.
+
+use personal_data::PersonalData;
+
+pub const PERSONAL_DATA: PersonalData = PersonalData {
+    service: "exam",
+    // No keys of questions: other students still sit these exams.
+    held: &[
+        (
+            "attempts",
+            "SELECT a.id, a.exam_id, e.title, a.number, a.state, a.started_at, a.deadline, a.submitted_at, a.score,
+                 a.max_score, a.passed
+             FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id WHERE a.user_id = $1",
+        ),
+        (
+            "answers",
+            "SELECT n.attempt_id, n.question_id, n.answer, n.saved_at
+             FROM exam.answers n JOIN exam.attempts a ON a.id = n.attempt_id WHERE a.user_id = $1",
+        ),
+        (
+            "accommodations",
+            "SELECT exam_id, extra_seconds, extra_percent FROM exam.accommodations WHERE user_id = $1",
+        ),
+    ],
+    // Scores stay, under an id that nobody knows: institutions have to keep them, and item analysis counts them.
+    erase: &[
+        "DELETE FROM exam.accommodations WHERE user_id = $1",
+        "UPDATE exam.answers n SET answer = answer - 'text' FROM exam.attempts a
+         WHERE a.id = n.attempt_id AND a.user_id = $1 AND a.state <> 'open' AND jsonb_typeof(answer) = 'object'",
+        "DELETE FROM exam.outbox WHERE subject = $1::text AND published_at IS NOT NULL",
+    ],
+    blank: &["UPDATE exam.users SET full_name = '', version = greatest(version, $2) WHERE id = $1"],
+};
