@@ -21,6 +21,7 @@ pub const QUICK: Options = Options {
         ("SC_HTTP__WRITE_TIMEOUT_SECONDS", "2"),
     ],
     away: &[],
+    redis: None,
 };
 
 /// Everything that comes back until the connection ends, which it has to.

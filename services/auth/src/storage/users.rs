@@ -163,7 +163,7 @@ pub async fn by_ids(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<User>, 
 pub async fn by_emails(db: impl PgExecutor<'_>, keys: &[String]) -> Result<Vec<User>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, version, created_at, updated_at
+        "SELECT id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at
          FROM auth.users WHERE email_key = ANY($1)",
         keys,
     )
