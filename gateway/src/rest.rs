@@ -136,7 +136,7 @@ async fn serve<R: Rest>(
         return Err(Problem::new(&codes::MALFORMED_REQUEST).with_detail("the body did not arrive in time"));
     };
     let body = body.map_err(unreadable)?.to_bytes();
-    if !body.is_empty() {
+    if !body.is_empty() && !R::METHOD.policy.ignores_body {
         check_content_type(headers)?;
         check_not_compressed(headers)?;
     }

@@ -306,6 +306,8 @@ impl Stack {
             }
             "notification" => {
                 command.env("SC_MAIL__DIRECTORY", self.folder.path().join("mail"));
+                // Journeys count mails of one user by the dozen.
+                command.env("SC_MAIL__HOURLY_CAP", "1000");
             }
             _ => {}
         }

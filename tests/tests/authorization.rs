@@ -208,6 +208,7 @@ impl World {
             "SaveAnswer" => json!({"sequence": 1, "option_ids": [things.exam.option]}),
             "PutAccommodation" => json!({"extra_seconds": 60}),
             "GradeAnswer" => json!({"score": 1}),
+            "CreateAnnouncement" => json!({"title": "T", "body": "B"}),
             _ => json!({}),
         }
     }

@@ -20,6 +20,8 @@ pub const ENROLLMENTS_ENROLL: &str = "enrollments:enroll";
 pub const ENROLLMENTS_MANAGE: &str = "enrollments:manage";
 /// Exams of one's own courses; with `courses:manage`, of every course.
 pub const EXAMS_MANAGE: &str = "exams:manage";
+/// Announcements to one's own courses; with `courses:manage`, to every course.
+pub const ANNOUNCEMENTS_WRITE: &str = "announcements:write";
 
 /// Every permission there is.
 pub const ALL: &[&str] = &[
@@ -36,13 +38,19 @@ pub const ALL: &[&str] = &[
     ENROLLMENTS_ENROLL,
     ENROLLMENTS_MANAGE,
     EXAMS_MANAGE,
+    ANNOUNCEMENTS_WRITE,
 ];
 
 /// What the three roles of a new installation may do.
 pub fn defaults(role: &str) -> &'static [&'static str] {
     match role {
         "student" => &[ENROLLMENTS_ENROLL],
-        "teacher" => &[COURSES_WRITE, ENROLLMENTS_MANAGE, EXAMS_MANAGE],
+        "teacher" => &[
+            COURSES_WRITE,
+            ENROLLMENTS_MANAGE,
+            EXAMS_MANAGE,
+            ANNOUNCEMENTS_WRITE,
+        ],
         "admin" => &[
             USERS_READ,
             USERS_WRITE,
@@ -56,6 +64,7 @@ pub fn defaults(role: &str) -> &'static [&'static str] {
             CATEGORIES_WRITE,
             ENROLLMENTS_MANAGE,
             EXAMS_MANAGE,
+            ANNOUNCEMENTS_WRITE,
         ],
         _ => &[],
     }

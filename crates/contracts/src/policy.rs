@@ -43,6 +43,8 @@ pub struct Policy {
     /// The answer holds credentials.
     pub sensitive: bool,
     pub max_body_bytes: usize,
+    /// The body is not read, whatever it is.
+    pub ignores_body: bool,
 }
 
 /// Who may call.

@@ -100,6 +100,17 @@ pub const QUEUES: &[Queue] = &[
         types: &["progress.course_completed", "exam.attempt_graded"],
     },
     Queue {
+        service: "notification",
+        topic: "courses",
+        types: &["course.changed"],
+    },
+    // Who is in a course; apart from `enrollments`, which tells people of it and may wait for auth.
+    Queue {
+        service: "notification",
+        topic: "members",
+        types: &["enrollment.created", "enrollment.status_changed"],
+    },
+    Queue {
         service: "catalog",
         topic: "erasures",
         types: &["user.erased"],

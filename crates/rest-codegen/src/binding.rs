@@ -116,7 +116,7 @@ fn write_method(code: &mut String, method: &Method) -> Result<()> {
                 policy: crate::Policy {{
                     auth: crate::Auth::{auth}, permission: {permission:?}, rate_class: crate::RateClass::{rate},
                     cache: {cache}, success_status: {status}, idempotent: {idempotent}, location: {location:?},
-                    sensitive: {sensitive}, max_body_bytes: {max_body},
+                    sensitive: {sensitive}, max_body_bytes: {max_body}, ignores_body: {ignores_body},
                 }},
                 http: {http},
             }};
@@ -131,6 +131,7 @@ fn write_method(code: &mut String, method: &Method) -> Result<()> {
         idempotent = policy.idempotent,
         sensitive = policy.sensitive,
         max_body = policy.max_body_bytes,
+        ignores_body = policy.ignores_body,
     )?;
     if let Some(http) = &method.http {
         write_rest(code, method, http)?;
@@ -156,10 +157,10 @@ fn write_rest(code: &mut String, method: &Method, http: &Http) -> Result<()> {
             "let {mutable}request: Self::Request = crate::rest::body(input.body)?;"
         )?;
     } else {
-        write!(
-            code,
-            "crate::rest::no_body(input.body)?; let {mutable}request = Self::Request::default();"
-        )?;
+        if !method.policy.ignores_body {
+            code.push_str("crate::rest::no_body(input.body)?;");
+        }
+        write!(code, "let {mutable}request = Self::Request::default();")?;
     }
     for field in &http.path_fields {
         let (text, member) = (field.name(), names::field(field.name()));

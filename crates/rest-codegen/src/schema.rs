@@ -39,6 +39,7 @@ pub struct Policy {
     pub location: String,
     pub sensitive: bool,
     pub max_body_bytes: u32,
+    pub ignores_body: bool,
     /// Fields that the query binds beside a body.
     pub query: Vec<String>,
 }
@@ -296,6 +297,7 @@ impl Policy {
             location: text(&options, "location"),
             sensitive: flag(&options, "sensitive"),
             max_body_bytes,
+            ignores_body: flag(&options, "ignores_body"),
             query: texts(&options, "query"),
         })
     }

@@ -20,7 +20,7 @@ use rpc_client::RpcClient;
 use typed_id::{CourseId, UserId};
 
 pub use storage::{Course, Enrollment};
-pub use subscriptions::subscriptions;
+pub use subscriptions::{courses, enrollments, subscriptions};
 
 /// A service's view of the courses and of who is in them.
 #[derive(Clone)]

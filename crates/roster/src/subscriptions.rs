@@ -10,14 +10,24 @@ use typed_id::InvalidId;
 
 use crate::storage::{self, Course, Enrollment};
 
+/// The queue `<service>.courses`.
+pub fn courses(service: &str) -> Subscription {
+    Subscription::new(service, "courses")
+        .on::<CourseChanged, _>(|tx, delivery| Box::pin(course_changed(tx, delivery)))
+}
+
+/// The queue `<service>.<topic>`, of events of enrolments.
+pub fn enrollments(service: &str, topic: &str) -> Subscription {
+    Subscription::new(service, topic)
+        .on::<EnrollmentCreated, _>(|tx, delivery| Box::pin(enrollment_changed(tx, delivery)))
+        .on::<EnrollmentStatusChanged, _>(|tx, delivery| Box::pin(enrollment_changed(tx, delivery)))
+}
+
 /// The queues `<service>.courses`, `<service>.enrollments` and `<service>.users`.
 pub fn subscriptions(service: &str) -> [Subscription; 3] {
     [
-        Subscription::new(service, "courses")
-            .on::<CourseChanged, _>(|tx, delivery| Box::pin(course_changed(tx, delivery))),
-        Subscription::new(service, "enrollments")
-            .on::<EnrollmentCreated, _>(|tx, delivery| Box::pin(enrollment_changed(tx, delivery)))
-            .on::<EnrollmentStatusChanged, _>(|tx, delivery| Box::pin(enrollment_changed(tx, delivery))),
+        courses(service),
+        enrollments(service, "enrollments"),
         Subscription::new(service, "users")
             .on::<UserRegistered, _>(|tx, delivery| {
                 Box::pin(async move {

@@ -86,6 +86,7 @@ mod ids {
         AttemptId, "A student's attempt at an exam.";
         NotificationId, "An entry of a user's inbox.";
         MailId, "An outgoing mail.";
+        AnnouncementId, "A message of a course's staff to its students.";
         EventId, "A domain event (CloudEvents `id`).";
     );
 }

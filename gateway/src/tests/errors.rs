@@ -120,6 +120,15 @@ async fn every_class_of_error_is_a_problem_document() {
             415,
             "unsupported_media_type",
         ),
+        // A mail program's form is not what is wrong.
+        (
+            "POST",
+            "/api/v1/notifications/unsubscribe?token=",
+            &[("content-type", "application/x-www-form-urlencoded")],
+            "List-Unsubscribe=One-Click",
+            422,
+            "validation_failed",
+        ),
         (
             "POST",
             LOGIN,

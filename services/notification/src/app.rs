@@ -1,6 +1,6 @@
 //! The composition root.
 
-mod links;
+pub mod links;
 
 use std::sync::Arc;
 
@@ -8,18 +8,19 @@ use clock::Clock;
 use contracts::notification::v1::notification_service_server::NotificationServiceServer;
 use live::{Push, Tickets};
 use postgres::{Database, PageTokens};
+use roster::Roster;
 use rpc_client::RpcClient;
 use service_runtime::{App, NoCommand, Runtime};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 
 use crate::config::Settings;
-use crate::consumers;
 use crate::domain::texts::Texts;
 use crate::grpc::NotificationGrpc;
 use crate::mail::sender::Sender;
 use crate::mail::transport::Transport;
 use crate::personal_data::PERSONAL_DATA;
+use crate::{consumers, jobs};
 use links::Links;
 
 /// What the use cases work with.
@@ -30,10 +31,14 @@ pub struct Notification {
     pub auth: RpcClient,
     pub texts: Texts,
     pub links: Links,
+    pub roster: Roster,
     pub wake_sender: Arc<Notify>,
+    pub wake_announcer: Arc<Notify>,
     pub tickets: Tickets,
     /// To the sockets of whom it concerns, after the commit.
     pub push: Push,
+    /// Mails to one user in an hour, apart from those that somebody waits for.
+    pub hourly_cap: i32,
 }
 
 impl App for Notification {
@@ -49,6 +54,12 @@ impl App for Notification {
     async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
         let (push, pusher) = live::push(runtime.redis().clone(), runtime.clock());
         let app = Arc::new(Self {
+            roster: Roster::new(
+                runtime.database().clone(),
+                runtime.rpc("auth"),
+                runtime.rpc("catalog"),
+                runtime.rpc("enrollment"),
+            ),
             db: runtime.database().clone(),
             clock: runtime.clock(),
             pages: runtime.page_tokens(),
@@ -56,20 +67,28 @@ impl App for Notification {
             texts: Texts::load()?,
             links: Links::new(runtime.public_url()),
             wake_sender: Arc::new(Notify::new()),
+            wake_announcer: Arc::new(Notify::new()),
             tickets: Tickets::new(runtime.redis().clone()),
             push,
+            hourly_cap: settings.mail.hourly_cap,
         });
-        let sender = Sender {
-            db: app.db.clone(),
-            clock: app.clock.clone(),
-            transport: Transport::new(&settings.mail)?,
-            wake: Arc::clone(&app.wake_sender),
-            concurrency: settings.mail.concurrency,
-            max_attempts: settings.mail.max_attempts,
-        };
-        let shutdown = runtime.shutdown();
-        runtime.spawn("mail-sender", sender.run(shutdown));
+        let sender = Sender::new(Arc::clone(&app), Transport::new(&settings.mail)?, &settings.mail);
+        runtime.spawn("mail-sender", sender.run(runtime.shutdown()));
+        runtime.spawn("digests", jobs::digests(Arc::clone(&app), runtime.shutdown()));
+        runtime.spawn(
+            "announcements",
+            jobs::announcements(Arc::clone(&app), runtime.shutdown()),
+        );
+        runtime.spawn(
+            "queue-metrics",
+            jobs::metrics(Arc::clone(&app), runtime.shutdown()),
+        );
         runtime.spawn("live-push", pusher.run(runtime.shutdown()));
+        runtime.schedule([jobs::clean(&app)?]);
+        // What erasures answer.
+        runtime.relay_outbox();
+        runtime.consume(roster::courses("notification"));
+        runtime.consume(roster::enrollments("notification", "members"));
         runtime.consume(consumers::users(&app));
         runtime.consume(consumers::accounts(&app));
         runtime.consume(consumers::enrollments(&app));

@@ -17,6 +17,7 @@ pub struct MailSettings {
     pub from: String,
     pub concurrency: u16,
     pub max_attempts: i32,
+    pub hourly_cap: i32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -37,6 +38,9 @@ impl Check for Settings {
         }
         if !(1..=64).contains(&mail.concurrency) {
             faults.add("mail.concurrency", "has to be from 1 to 64");
+        }
+        if mail.hourly_cap < 1 {
+            faults.add("mail.hourly_cap", "has to be at least 1");
         }
         if mail.max_attempts < 1 {
             faults.add("mail.max_attempts", "has to be at least 1");

@@ -1,4 +1,7 @@
-//! Pure rules: which message there is for what, and how it reads.
+//! Pure rules: which message there is for what, how it reads, and when it goes.
 
 pub mod message;
+pub mod preference;
+pub mod route;
+pub mod schedule;
 pub mod texts;

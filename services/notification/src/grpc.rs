@@ -1,25 +1,30 @@
 //! A shell over the use cases: parse, call, convert.
 
+mod convert;
+
 use std::sync::Arc;
 
+use contracts::Empty;
 use contracts::notification::v1::notification_service_server::NotificationService;
 use contracts::notification::v1::{
-    CreateLiveTicketRequest, CreateLiveTicketResponse, ListNotificationsAfterRequest,
-    ListNotificationsAfterResponse, ListNotificationsRequest, ListNotificationsResponse, MarkAllReadRequest,
-    MarkAllReadResponse, MarkReadRequest, Notification,
+    Announcement, CreateAnnouncementRequest, CreateLiveTicketRequest, CreateLiveTicketResponse,
+    GetPreferencesRequest, ListAnnouncementsRequest, ListAnnouncementsResponse,
+    ListNotificationsAfterRequest, ListNotificationsAfterResponse, ListNotificationsRequest,
+    ListNotificationsResponse, MarkAllReadRequest, MarkAllReadResponse, MarkReadRequest, Notification,
+    Preferences, PutPreferencesRequest, UnsubscribeRequest,
 };
-use contracts::timestamp;
-use problem::Problem;
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
-use typed_id::{InvalidId, NotificationId};
 
 use crate::app::Notification as App;
-use crate::storage::notifications::{NewNotification, Notification as Stored};
+use crate::usecases::announce::{self, announce};
 use crate::usecases::create_live_ticket::create_live_ticket;
 use crate::usecases::list_notifications::list_notifications;
 use crate::usecases::list_notifications_after::list_notifications_after;
 use crate::usecases::mark_read::{mark_all_read, mark_read};
+use crate::usecases::preferences;
+use crate::usecases::unsubscribe::unsubscribe;
+use convert::{announcement, id, wanted};
 
 pub struct NotificationGrpc {
     app: Arc<App>,
@@ -51,8 +56,8 @@ impl NotificationService for NotificationGrpc {
 
     async fn mark_read(&self, request: Request<MarkReadRequest>) -> Result<Response<Notification>, Status> {
         let (caller, req) = admit(request)?;
-        let id: NotificationId = req.id.parse().map_err(|fault| not_a_uuid("id", fault))?;
-        Ok(Response::new(mark_read(&self.app, &caller, id).await?.into()))
+        let marked = mark_read(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(marked.into()))
     }
 
     async fn mark_all_read(
@@ -83,50 +88,64 @@ impl NotificationService for NotificationGrpc {
         request: Request<ListNotificationsAfterRequest>,
     ) -> Result<Response<ListNotificationsAfterResponse>, Status> {
         let (_, req) = admit(request)?;
-        let user = req
-            .user_id
-            .parse()
-            .map_err(|fault| not_a_uuid("user_id", fault))?;
-        let after = req
-            .after_id
-            .parse()
-            .map_err(|fault| not_a_uuid("after_id", fault))?;
+        let user = id("user_id", &req.user_id)?;
+        let after = id("after_id", &req.after_id)?;
         let (found, has_more) = list_notifications_after(&self.app, user, after).await?;
         Ok(Response::new(ListNotificationsAfterResponse {
             notifications: found.into_iter().map(Notification::from).collect(),
             has_more,
         }))
     }
-}
 
-fn not_a_uuid(field: &str, fault: InvalidId) -> Problem {
-    Problem::invalid_field(field, "string.uuid", "has to be a UUID").with_source(fault)
-}
-
-impl From<Stored> for Notification {
-    fn from(stored: Stored) -> Self {
-        Self {
-            id: stored.id.into(),
-            kind: stored.kind,
-            title: stored.title,
-            body: stored.body,
-            read: stored.read_at.is_some(),
-            created_at: Some(timestamp(stored.created_at)),
-            link: stored.link,
-        }
+    async fn get_preferences(
+        &self,
+        request: Request<GetPreferencesRequest>,
+    ) -> Result<Response<Preferences>, Status> {
+        let (caller, _) = admit(request)?;
+        Ok(Response::new(preferences::get(&self.app, &caller).await?.into()))
     }
-}
 
-impl From<&NewNotification<'_>> for Notification {
-    fn from(new: &NewNotification<'_>) -> Self {
-        Self {
-            id: new.id.into(),
-            kind: new.kind.to_owned(),
-            title: new.title.to_owned(),
-            body: new.body.to_owned(),
-            read: false,
-            created_at: Some(timestamp(new.created_at)),
-            link: new.link.to_owned(),
-        }
+    async fn put_preferences(
+        &self,
+        request: Request<PutPreferencesRequest>,
+    ) -> Result<Response<Preferences>, Status> {
+        let (caller, req) = admit(request)?;
+        let stored = preferences::put(&self.app, &caller, wanted(&req)?).await?;
+        Ok(Response::new(stored.into()))
+    }
+
+    async fn unsubscribe(&self, request: Request<UnsubscribeRequest>) -> Result<Response<Empty>, Status> {
+        let (_, req) = admit(request)?;
+        unsubscribe(&self.app, &req.token).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn create_announcement(
+        &self,
+        request: Request<CreateAnnouncementRequest>,
+    ) -> Result<Response<Announcement>, Status> {
+        let (caller, req) = admit(request)?;
+        let course = id("course_id", &req.course_id)?;
+        let made = announce(&self.app, &caller, course, &req.title, &req.body).await?;
+        Ok(Response::new(announcement(made, true)))
+    }
+
+    async fn list_announcements(
+        &self,
+        request: Request<ListAnnouncementsRequest>,
+    ) -> Result<Response<ListAnnouncementsResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let (course, size) = (
+            id("course_id", &req.course_id)?,
+            postgres::page_size(req.page_size),
+        );
+        let page = announce::list(&self.app, &caller, course, size, req.page_token.as_deref()).await?;
+        let announcements = page.announcements.into_iter();
+        Ok(Response::new(ListAnnouncementsResponse {
+            announcements: announcements
+                .map(|one| announcement(one, page.is_staff))
+                .collect(),
+            next_page_token: page.next_page_token,
+        }))
     }
 }

@@ -5,10 +5,13 @@ mod config;
 mod consumers;
 mod domain;
 mod grpc;
+mod jobs;
 mod mail;
 mod personal_data;
 mod recipients;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod usecases;
 
 fn main() -> std::process::ExitCode {

@@ -13,8 +13,29 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
             "mails",
             "SELECT kind, address, subject, state, created_at, sent_at FROM notification.mails WHERE user_id = $1",
         ),
+        (
+            "digest_items",
+            "SELECT kind, title, body, link, due_at, created_at FROM notification.digest_items WHERE user_id = $1",
+        ),
+        (
+            "preferences",
+            "SELECT category, channel, frequency FROM notification.preferences WHERE user_id = $1",
+        ),
+        (
+            "quiet_hours",
+            "SELECT from_minutes, to_minutes FROM notification.quiet_hours WHERE user_id = $1",
+        ),
+        (
+            "announcements",
+            "SELECT course_id, title, body, created_at FROM notification.announcements WHERE author_id = $1",
+        ),
     ],
+    // Announcements stay: they are the course's.
     erase: &[
+        "DELETE FROM notification.digests WHERE user_id = $1",
+        "DELETE FROM notification.mail_budgets WHERE user_id = $1",
+        "DELETE FROM notification.preferences WHERE user_id = $1",
+        "DELETE FROM notification.quiet_hours WHERE user_id = $1",
         "DELETE FROM notification.mails WHERE user_id = $1",
         "DELETE FROM notification.notifications WHERE user_id = $1",
         "DELETE FROM notification.outbox WHERE subject = $1::text AND published_at IS NOT NULL",

@@ -1,5 +1,8 @@
 //! The only SQL of this service.
 
+pub mod announcements;
+pub mod digests;
 pub mod mails;
 pub mod notifications;
+pub mod preferences;
 pub mod users;

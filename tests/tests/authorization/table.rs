@@ -64,6 +64,11 @@ pub const TABLE: &[(&str, [u16; 6])] = &[
     ("ListNotifications", [401, 200, 200, 200, 200, 200]),
     ("MarkRead", [401, 200, 404, 404, 404, 404]),
     ("MarkAllRead", [401, 200, 200, 200, 200, 200]),
+    ("GetPreferences", [401, 200, 200, 200, 200, 200]),
+    ("PutPreferences", [401, 200, 200, 200, 200, 200]),
+    ("Unsubscribe", [422, 422, 422, 422, 422, 422]),
+    ("CreateAnnouncement", [401, 403, 403, 201, 403, 201]),
+    ("ListAnnouncements", [401, 200, 403, 200, 403, 200]),
     ("CreateLiveTicket", [401, 200, 200, 200, 200, 200]),
     ("GetEmbed", [401, 200, 403, 200, 403, 200]),
     ("ReportProgress", [401, 200, 403, 403, 403, 403]),
@@ -117,4 +122,6 @@ pub const DRAFTS: &[(&str, [u16; 6])] = &[
     ("GetCourseProgress", [401, 404, 404, 403, 404, 403]),
     ("CreateExam", [401, 403, 403, 201, 404, 201]),
     ("ListExams", [401, 404, 404, 200, 404, 200]),
+    ("CreateAnnouncement", [401, 403, 403, 201, 404, 201]),
+    ("ListAnnouncements", [401, 404, 404, 200, 404, 200]),
 ];

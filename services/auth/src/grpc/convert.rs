@@ -179,6 +179,7 @@ impl From<User> for proto::UserState {
             email_verified: user.email_verified_at.is_some(),
             is_active: user.is_active,
             version: user.version,
+            time_zone: user.time_zone,
         }
     }
 }

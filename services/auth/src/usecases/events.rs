@@ -51,6 +51,7 @@ pub fn registered(user: &User) -> UserRegistered {
         role: user.role.clone(),
         email_verified: user.email_verified_at.is_some(),
         version: user.version,
+        time_zone: user.time_zone.clone(),
     }
 }
 
@@ -64,6 +65,7 @@ pub fn updated(user: &User) -> UserUpdated {
         email_verified: user.email_verified_at.is_some(),
         is_active: user.is_active,
         version: user.version,
+        time_zone: user.time_zone.clone(),
     }
 }
 

@@ -22,6 +22,11 @@ impl Links {
         format!("{}/reset-password#token={token}", self.base)
     }
 
+    /// For mail programs (RFC 8058), which send its query with a POST.
+    pub fn unsubscribe(&self, token: &str) -> String {
+        format!("{}/api/v1/notifications/unsubscribe?token={token}", self.base)
+    }
+
     pub fn catalog(&self) -> String {
         format!("{}/courses", self.base)
     }

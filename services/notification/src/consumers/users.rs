@@ -13,7 +13,7 @@ pub async fn registered(
     delivery: Delivery<UserRegistered>,
 ) -> Result<(), HandlerError> {
     let user = User::try_from(delivery.event).map_err(|fault| HandlerError::Poison(fault.into()))?;
-    users::upsert(&mut **tx, &user).await?;
+    users::upsert(&mut **tx, std::slice::from_ref(&user)).await?;
     let message = Message {
         mail: Some(MailKind::Welcome),
         notification: Some(NotificationKind::Welcome),
@@ -26,5 +26,5 @@ pub async fn registered(
 
 pub async fn updated(tx: &mut WriteTx, delivery: Delivery<UserUpdated>) -> Result<(), HandlerError> {
     let user = User::try_from(delivery.event).map_err(|fault| HandlerError::Poison(fault.into()))?;
-    Ok(users::upsert(&mut **tx, &user).await?)
+    Ok(users::upsert(&mut **tx, std::slice::from_ref(&user)).await?)
 }

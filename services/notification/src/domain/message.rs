@@ -1,5 +1,7 @@
 //! What people are told about.
 
+use super::preference::Category;
+
 /// A language we write in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Locale {
@@ -37,13 +39,26 @@ pub struct Recipient {
 pub enum Priority {
     High,
     Default,
+    /// To many at once: announcements, summaries.
+    Low,
 }
 
 impl Priority {
+    pub const ALL: [Self; 3] = [Self::High, Self::Default, Self::Low];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Default => "default",
+            Self::Low => "low",
+        }
+    }
+
     pub fn as_i16(self) -> i16 {
         match self {
             Self::High => 0,
             Self::Default => 1,
+            Self::Low => 2,
         }
     }
 }
@@ -56,15 +71,20 @@ pub enum MailKind {
     ResetPassword,
     RegistrationRepeated,
     EnrollmentCreated,
+    Announcement,
+    /// Several messages in one.
+    Digest,
 }
 
 impl MailKind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Welcome,
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::RegistrationRepeated,
         Self::EnrollmentCreated,
+        Self::Announcement,
+        Self::Digest,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -74,7 +94,26 @@ impl MailKind {
             Self::ResetPassword => "reset_password",
             Self::RegistrationRepeated => "registration_repeated",
             Self::EnrollmentCreated => "enrollment_created",
+            Self::Announcement => "announcement",
+            Self::Digest => "digest",
         }
+    }
+
+    /// `None` for a summary, which is about several.
+    pub fn category(self) -> Option<Category> {
+        match self {
+            Self::Welcome | Self::VerifyEmail | Self::ResetPassword | Self::RegistrationRepeated => {
+                Some(Category::Account)
+            }
+            Self::EnrollmentCreated => Some(Category::Courses),
+            Self::Announcement => Some(Category::Announcements),
+            Self::Digest => None,
+        }
+    }
+
+    /// What can be unsubscribed from: the category, or `digest`.
+    pub fn topic(self) -> &'static str {
+        self.category().map_or("digest", Category::as_str)
     }
 
     /// C-JOB-04: what somebody waits for goes first.
@@ -82,6 +121,7 @@ impl MailKind {
         match self {
             Self::VerifyEmail | Self::ResetPassword => Priority::High,
             Self::Welcome | Self::RegistrationRepeated | Self::EnrollmentCreated => Priority::Default,
+            Self::Announcement | Self::Digest => Priority::Low,
         }
     }
 }
@@ -93,15 +133,26 @@ pub enum NotificationKind {
     EnrollmentCreated,
     CourseCompleted,
     ExamGraded,
+    Announcement,
 }
 
 impl NotificationKind {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Welcome,
         Self::EnrollmentCreated,
         Self::CourseCompleted,
         Self::ExamGraded,
+        Self::Announcement,
     ];
+
+    pub fn category(self) -> Category {
+        match self {
+            Self::Welcome => Category::Account,
+            Self::EnrollmentCreated | Self::CourseCompleted => Category::Courses,
+            Self::ExamGraded => Category::Exams,
+            Self::Announcement => Category::Announcements,
+        }
+    }
 
     /// Its name among the texts.
     pub fn text_key(self) -> &'static str {
@@ -110,6 +161,7 @@ impl NotificationKind {
             Self::EnrollmentCreated => "enrollment_created",
             Self::CourseCompleted => "course_completed",
             Self::ExamGraded => "exam_graded",
+            Self::Announcement => "announcement",
         }
     }
 
@@ -120,6 +172,7 @@ impl NotificationKind {
             Self::EnrollmentCreated => "enrollment.created",
             Self::CourseCompleted => "progress.course_completed",
             Self::ExamGraded => "exam.attempt_graded",
+            Self::Announcement => "announcement",
         }
     }
 }
@@ -130,6 +183,9 @@ pub struct Values {
     pub name: String,
     pub course_title: String,
     pub exam_title: String,
+    /// Of an announcement.
+    pub title: String,
+    pub body: String,
     /// Human-readable, in the school's time zone.
     pub expires_at: String,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde::Deserialize;
 
 use super::message::{Locale, MailKind, NotificationKind, Values};
@@ -55,6 +55,15 @@ pub struct MailContent {
     pub html: String,
 }
 
+/// One message of a summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestItem {
+    pub title: String,
+    pub body: String,
+    /// Empty for none.
+    pub link: String,
+}
+
 /// A rendered entry of the inbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotificationContent {
@@ -105,6 +114,26 @@ impl Texts {
         values: &Values,
         link: Option<&str>,
     ) -> Result<MailContent, TextError> {
+        self.compose(kind, locale, values, link, &[])
+    }
+
+    /// Several messages in one mail.
+    pub fn digest(&self, locale: Locale, name: &str, items: &[DigestItem]) -> Result<MailContent, TextError> {
+        let values = Values {
+            name: name.to_owned(),
+            ..Values::default()
+        };
+        self.compose(MailKind::Digest, locale, &values, None, items)
+    }
+
+    fn compose(
+        &self,
+        kind: MailKind,
+        locale: Locale,
+        values: &Values,
+        link: Option<&str>,
+        items: &[DigestItem],
+    ) -> Result<MailContent, TextError> {
         let language = self.language(locale);
         let text = language
             .mail
@@ -116,8 +145,12 @@ impl Texts {
             .iter()
             .map(|p| self.fill(p, values))
             .collect::<Result<_, _>>()?;
+        let items: Vec<Value> = items
+            .iter()
+            .map(|DigestItem { title, body, link }| context! { title, body, link })
+            .collect();
         let layout = context! {
-            locale => locale.as_str(), subject => &subject, paragraphs => paragraphs,
+            locale => locale.as_str(), subject => &subject, paragraphs => paragraphs, items => items,
             greeting => self.fill(&language.layout.greeting, values)?, closing => &language.layout.closing,
             link => link.filter(|_| text.action.is_some()), action => &text.action,
         };
@@ -156,10 +189,14 @@ impl Texts {
             name,
             course_title,
             exam_title,
+            title,
+            body,
             expires_at,
         } = values;
-        self.environment
-            .render_str(text, context! { name, course_title, exam_title, expires_at })
+        self.environment.render_str(
+            text,
+            context! { name, course_title, exam_title, title, body, expires_at },
+        )
     }
 }
 
@@ -177,7 +214,7 @@ mod tests {
             name: "Ada".into(),
             course_title: course_title.into(),
             exam_title: course_title.into(),
-            expires_at: String::new(),
+            ..Values::default()
         }
     }
 
@@ -211,6 +248,31 @@ mod tests {
         );
         assert!(!mail.html.contains("<b>"), "{}", mail.html);
         assert!(mail.text.contains("Dersi aç: https://x.test/a?b=1&c=2"));
+    }
+
+    #[test]
+    fn a_digest_has_all_its_items_in_both_languages_and_both_twins() {
+        let texts = Texts::load().unwrap();
+        let item = |title: &str, link: &str| DigestItem {
+            title: title.into(),
+            body: "a < b".into(),
+            link: link.into(),
+        };
+        let items = [item("Türev", "https://x.test/1"), item("Integral", "")];
+        for locale in Locale::ALL {
+            let mail = texts.digest(locale, "Ada", &items).unwrap();
+            assert!(
+                mail.text
+                    .contains("* Türev\n  a < b\n  https://x.test/1\n\n* Integral"),
+                "{}",
+                mail.text
+            );
+            assert!(
+                mail.html.contains("Integral") && mail.html.contains("a &lt; b"),
+                "{}",
+                mail.html
+            );
+        }
     }
 
     #[test]

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
-use clock::Clock;
 use futures::StreamExt;
-use postgres::Database;
 use rand::Rng;
+use rpc_client::{Breaker, BreakerSettings};
 use time::Duration;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::transport::{SendError, Transport};
-use crate::storage::mails::{self, Mail};
+use crate::app::Notification;
+use crate::config::MailSettings;
+use crate::storage::mails::{self, Mail, Next, Share};
+use crate::usecases::unsubscribe;
 
 /// Longer than any attempt takes; after a crash a claimed mail is due again by then.
 const LEASE: Duration = Duration::minutes(2);
@@ -20,16 +21,22 @@ const SEND_TIMEOUT: StdDuration = StdDuration::from_secs(30);
 /// How long a new mail may wait when nobody wakes the sender, as when another process queued it.
 const POLL: StdDuration = StdDuration::from_secs(1);
 /// A-RES-01: after this many faults of the way out in a row it is left alone for a while.
-const BREAKER_THRESHOLD: u32 = 5;
-const BREAKER_PAUSE: Duration = Duration::seconds(60);
+const BREAKER: BreakerSettings = BreakerSettings {
+    threshold: 5,
+    first_pause: StdDuration::from_mins(1),
+    max_pause: StdDuration::from_mins(1),
+};
+/// In every so many rounds one mail is taken because it waited longest, however little urgent it is.
+const FAIR_ROUND: u64 = 4;
+/// A mail that nobody was there to take is tried this long.
+const LIFETIME: Duration = Duration::days(3);
 
 pub struct Sender {
-    pub db: Database,
-    pub clock: Clock,
-    pub transport: Transport,
-    pub wake: Arc<Notify>,
-    pub concurrency: u16,
-    pub max_attempts: i32,
+    app: Arc<Notification>,
+    transport: Transport,
+    breaker: Breaker,
+    concurrency: u16,
+    max_attempts: i32,
 }
 
 enum Outcome {
@@ -41,94 +48,153 @@ enum Outcome {
 }
 
 impl Sender {
+    pub fn new(app: Arc<Notification>, transport: Transport, settings: &MailSettings) -> Self {
+        Self {
+            app,
+            transport,
+            breaker: Breaker::new(BREAKER),
+            concurrency: settings.concurrency,
+            max_attempts: settings.max_attempts,
+        }
+    }
+
+    /// With another patience, for tests.
+    #[cfg(test)]
+    pub fn with_breaker(self, breaker: Breaker) -> Self {
+        Self { breaker, ..self }
+    }
+
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut faults_in_a_row = 0;
+        let mut round = 0_u64;
         while !shutdown.is_cancelled() {
-            let sent = self.send_due(&mut faults_in_a_row).await;
-            match sent {
-                Ok(0) => self.idle(&shutdown, POLL).await,
+            round += 1;
+            match self.send_due(round).await {
+                Ok(0) => self.idle(&shutdown).await,
                 Ok(_) => {}
                 Err(fault) => {
                     tracing::warn!(
                         error = &fault as &dyn std::error::Error,
                         "the queue of mails cannot be read"
                     );
-                    self.idle(&shutdown, POLL).await;
+                    self.idle(&shutdown).await;
                 }
-            }
-            if faults_in_a_row >= BREAKER_THRESHOLD {
-                tracing::warn!(
-                    pause_seconds = BREAKER_PAUSE.whole_seconds(),
-                    "mails cannot leave; pausing"
-                );
-                metrics::counter!("mail_breaker_opened_total").increment(1);
-                tokio::select! {
-                    () = shutdown.cancelled() => {}
-                    () = tokio::time::sleep(BREAKER_PAUSE.unsigned_abs()) => {}
-                }
-                // One attempt decides whether it stays closed.
-                faults_in_a_row = BREAKER_THRESHOLD - 1;
             }
         }
     }
 
-    async fn idle(&self, shutdown: &CancellationToken, at_most: StdDuration) {
+    async fn idle(&self, shutdown: &CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.wake.notified() => {}
-            () = tokio::time::sleep(at_most) => {}
+            // While nothing may be sent, nobody needs to hurry.
+            () = self.app.wake_sender.notified(), if !self.breaker.is_open() => {}
+            () = tokio::time::sleep(POLL) => {}
         }
     }
 
     /// Sends one batch and says how many it took. What was begun is finished, also at shutdown.
-    async fn send_due(&self, faults_in_a_row: &mut u32) -> Result<usize, sqlx::Error> {
-        let batch = if *faults_in_a_row == 0 {
-            i64::from(self.concurrency)
-        } else {
+    pub async fn send_due(&self, round: u64) -> Result<usize, sqlx::Error> {
+        if !self.breaker.allows() {
+            return Ok(0);
+        }
+        // After a pause, one mail tries.
+        let batch = if self.breaker.is_open() {
             1
+        } else {
+            i64::from(self.concurrency)
         };
-        let due = mails::claim(self.db.primary(), batch, LEASE, self.clock.now()).await?;
+        let longest_waiting = i64::from(round.is_multiple_of(FAIR_ROUND));
+        let share = Share {
+            most_urgent: batch - longest_waiting,
+            longest_waiting,
+        };
+        let (db, now) = (self.app.db.primary(), self.app.clock.now());
+        let due = mails::claim(db, share, LEASE, now)
+            .await
+            .inspect_err(|_| self.breaker.abandoned())?;
+        if due.is_empty() {
+            self.breaker.abandoned();
+        }
         let count = due.len();
         let mut attempts = futures::stream::iter(due)
             .map(|mail| self.send(mail))
             .buffer_unordered(usize::from(self.concurrency));
-        while let Some(outcome) = attempts.next().await {
-            match outcome? {
-                Outcome::Unreachable => *faults_in_a_row += 1,
-                Outcome::Sent | Outcome::Refused => *faults_in_a_row = 0,
+        let mut outcome = Ok(count);
+        while let Some(attempt) = attempts.next().await {
+            match attempt {
+                Ok(Outcome::Unreachable) => self.unreachable(),
+                Ok(Outcome::Sent | Outcome::Refused) => self.breaker.succeeded(),
+                Err(fault) => {
+                    self.breaker.abandoned();
+                    outcome = Err(fault);
+                }
             }
         }
-        Ok(count)
+        outcome
+    }
+
+    fn unreachable(&self) {
+        let was_open = self.breaker.is_open();
+        self.breaker.failed();
+        if self.breaker.is_open() && !was_open {
+            tracing::warn!("mails cannot leave; pausing");
+            metrics::counter!("mail_breaker_opened_total").increment(1);
+        }
     }
 
     async fn send(&self, mail: Mail) -> Result<Outcome, sqlx::Error> {
-        let sent = match tokio::time::timeout(SEND_TIMEOUT, self.transport.send(&mail)).await {
+        let app = &self.app;
+        let unsubscribe = unsubscribe::token(&app.pages, &mail, app.clock.now());
+        let unsubscribe = unsubscribe.map(|token| app.links.unsubscribe(&token));
+        let sending = self.transport.send(&mail, unsubscribe.as_deref());
+        let sent = match tokio::time::timeout(SEND_TIMEOUT, sending).await {
             Ok(sent) => sent,
             Err(_) => Err(SendError::File(std::io::ErrorKind::TimedOut.into())),
         };
-        let now = self.clock.now();
+        let now = app.clock.now();
         match sent {
             Ok(()) => {
-                mails::mark_sent(self.db.primary(), mail.id, now).await?;
+                mails::mark_sent(app.db.primary(), mail.id, now).await?;
                 metrics::counter!("mails_total", "kind" => mail.kind, "outcome" => "sent").increment(1);
                 Ok(Outcome::Sent)
             }
             Err(fault) => {
-                let gone = fault.is_final() || mail.attempts >= self.max_attempts;
+                let next = self.after(&fault, &mail, now);
                 tracing::warn!(
-                    mail_id = %mail.id, kind = mail.kind, attempt = mail.attempts, given_up = gone,
+                    mail_id = %mail.id, kind = mail.kind, attempt = mail.attempts, given_up = next == Next::GiveUp,
                     error = &fault as &dyn std::error::Error, "a mail was not sent"
                 );
-                let retry_at = (!gone).then(|| now + backoff(mail.attempts));
-                mails::mark_failed(self.db.primary(), mail.id, &fault.to_string(), retry_at).await?;
-                let outcome = if gone { "given_up" } else { "retried" };
-                metrics::counter!("mails_total", "kind" => mail.kind, "outcome" => outcome).increment(1);
-                Ok(if fault.is_final() {
-                    Outcome::Refused
+                mails::mark_failed(app.db.primary(), mail.id, &fault.to_string(), next).await?;
+                let outcome = if next == Next::GiveUp {
+                    "given_up"
                 } else {
+                    "retried"
+                };
+                metrics::counter!("mails_total", "kind" => mail.kind, "outcome" => outcome).increment(1);
+                Ok(if fault.is_of_the_way() {
                     Outcome::Unreachable
+                } else {
+                    Outcome::Refused
                 })
             }
+        }
+    }
+
+    /// A relay that is away costs no mail its attempts; one that answers does.
+    fn after(&self, fault: &SendError, mail: &Mail, now: time::OffsetDateTime) -> Next {
+        let retry_at = now + backoff(mail.attempts);
+        if fault.is_final() {
+            Next::GiveUp
+        } else if fault.is_of_the_way() {
+            let is_old = now - mail.created_at > LIFETIME;
+            if is_old {
+                Next::GiveUp
+            } else {
+                Next::Again(retry_at)
+            }
+        } else if mail.attempts >= self.max_attempts {
+            Next::GiveUp
+        } else {
+            Next::Retry(retry_at)
         }
     }
 }

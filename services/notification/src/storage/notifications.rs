@@ -16,14 +16,14 @@ pub struct Notification {
 
 /// A notification that is to be written.
 #[derive(Debug, Clone)]
-pub struct NewNotification<'a> {
+pub struct NewNotification {
     pub id: NotificationId,
     pub user_id: UserId,
     pub event_id: EventId,
-    pub kind: &'a str,
-    pub title: &'a str,
-    pub body: &'a str,
-    pub link: &'a str,
+    pub kind: &'static str,
+    pub title: String,
+    pub body: String,
+    pub link: String,
     pub created_at: OffsetDateTime,
 }
 
@@ -51,23 +51,33 @@ impl From<Row> for Notification {
     }
 }
 
-/// Writes a notification unless there is one for this event and recipient; false when there was.
-pub async fn insert(db: impl PgExecutor<'_>, new: &NewNotification<'_>) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
+/// Writes notifications, each unless there is one for its event and recipient; tells which were written.
+pub async fn insert(db: impl PgExecutor<'_>, all: &[NewNotification]) -> Result<Vec<Uuid>, sqlx::Error> {
+    let ids: Vec<Uuid> = all.iter().map(|new| new.id.0).collect();
+    let users: Vec<Uuid> = all.iter().map(|new| new.user_id.0).collect();
+    let events: Vec<Uuid> = all.iter().map(|new| new.event_id.0).collect();
+    let kinds: Vec<&str> = all.iter().map(|new| new.kind).collect();
+    let titles: Vec<&str> = all.iter().map(|new| new.title.as_str()).collect();
+    let bodies: Vec<&str> = all.iter().map(|new| new.body.as_str()).collect();
+    let links: Vec<&str> = all.iter().map(|new| new.link.as_str()).collect();
+    let moments: Vec<OffsetDateTime> = all.iter().map(|new| new.created_at).collect();
+    sqlx::query_scalar!(
         "INSERT INTO notification.notifications (id, user_id, event_id, kind, title, body, link, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (event_id, user_id) DO NOTHING",
-        new.id.0,
-        new.user_id.0,
-        new.event_id.0,
-        new.kind,
-        new.title,
-        new.body,
-        new.link,
-        new.created_at,
+         SELECT * FROM unnest(
+             $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+         ON CONFLICT (event_id, user_id) DO NOTHING
+         RETURNING id",
+        &ids,
+        &users,
+        &events,
+        &kinds as &[&str],
+        &titles as &[&str],
+        &bodies as &[&str],
+        &links as &[&str],
+        &moments,
     )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_all(db)
+    .await
 }
 
 /// A user's notifications after an id, oldest first.

@@ -11,6 +11,8 @@ pub struct User {
     pub full_name: String,
     pub locale: String,
     pub is_active: bool,
+    /// IANA name; empty when nobody told.
+    pub time_zone: String,
 }
 
 struct Row {
@@ -20,41 +22,57 @@ struct Row {
     full_name: String,
     locale: String,
     is_active: bool,
+    time_zone: String,
 }
 
-pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<User>, sqlx::Error> {
-    let row = sqlx::query_as!(
+pub async fn by_ids(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<User>, sqlx::Error> {
+    let rows = sqlx::query_as!(
         Row,
-        "SELECT id, version, email, full_name, locale, is_active FROM notification.users WHERE id = $1",
-        id.0,
+        "SELECT id, version, email, full_name, locale, is_active, time_zone FROM notification.users
+         WHERE id = ANY ($1) ORDER BY id",
+        ids,
     )
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
-    Ok(row.map(|row| User {
+    let users = rows.into_iter().map(|row| User {
         id: UserId(row.id),
         version: row.version,
         email: row.email,
         full_name: row.full_name,
         locale: row.locale,
         is_active: row.is_active,
-    }))
+        time_zone: row.time_zone,
+    });
+    Ok(users.collect())
 }
 
-/// Writes the projection unless it knows a newer version.
-pub async fn upsert(db: impl PgExecutor<'_>, user: &User) -> Result<(), sqlx::Error> {
+/// Writes the projections, each unless it knows a newer version. One that came without a time zone keeps the one there was.
+pub async fn upsert(db: impl PgExecutor<'_>, users: &[User]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = users.iter().map(|user| user.id.0).collect();
+    let versions: Vec<i32> = users.iter().map(|user| user.version).collect();
+    let emails: Vec<&str> = users.iter().map(|user| user.email.as_str()).collect();
+    let names: Vec<&str> = users.iter().map(|user| user.full_name.as_str()).collect();
+    let locales: Vec<&str> = users.iter().map(|user| user.locale.as_str()).collect();
+    let active: Vec<bool> = users.iter().map(|user| user.is_active).collect();
+    let zones: Vec<&str> = users.iter().map(|user| user.time_zone.as_str()).collect();
     sqlx::query!(
-        "INSERT INTO notification.users AS u (id, version, email, full_name, locale, is_active)
-         VALUES ($1, $2, $3, $4, $5, $6)
+        "INSERT INTO notification.users AS u (id, version, email, full_name, locale, is_active, time_zone)
+         SELECT * FROM unnest(
+             $1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[])
+             AS new (id, version, email, full_name, locale, is_active, time_zone)
+         ORDER BY id
          ON CONFLICT (id) DO UPDATE SET
              version = excluded.version, email = excluded.email, full_name = excluded.full_name,
-             locale = excluded.locale, is_active = excluded.is_active
+             locale = excluded.locale, is_active = excluded.is_active,
+             time_zone = coalesce(nullif(excluded.time_zone, ''), u.time_zone)
          WHERE u.version < excluded.version",
-        user.id.0,
-        user.version,
-        user.email,
-        user.full_name,
-        user.locale,
-        user.is_active,
+        &ids,
+        &versions,
+        &emails as &[&str],
+        &names as &[&str],
+        &locales as &[&str],
+        &active,
+        &zones as &[&str],
     )
     .execute(db)
     .await?;

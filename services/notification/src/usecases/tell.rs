@@ -3,15 +3,14 @@ use event_bus::HandlerError;
 use postgres::WriteTx;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
-use typed_id::{EventId, MailId, NotificationId};
+use typed_id::EventId;
 
+use super::deliver::{Letter, deliver};
 use crate::app::Notification;
 use crate::domain::message::{MailKind, NotificationKind, Recipient, Values};
-use crate::storage::notifications::NewNotification;
-use crate::storage::{mails, notifications};
 
 /// What somebody is told, by which ways.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Message {
     pub mail: Option<MailKind>,
     pub notification: Option<NotificationKind>,
@@ -22,7 +21,7 @@ pub struct Message {
     pub path: String,
 }
 
-/// Queues the mail and writes the inbox entry, in the transaction of the event that causes them.
+/// Tells one user, as they prefer it, in the transaction of the event that causes it.
 pub async fn tell(
     app: &Notification,
     tx: &mut WriteTx,
@@ -30,41 +29,11 @@ pub async fn tell(
     to: &Recipient,
     message: Message,
 ) -> Result<(), HandlerError> {
-    let now = app.clock.now();
-    let values = Values {
-        name: to.name.clone(),
-        ..message.values
+    let letter = Letter {
+        to: to.clone(),
+        message,
     };
-    let poison = |fault: crate::domain::texts::TextError| HandlerError::Poison(fault.into());
-    if let Some(kind) = message.notification {
-        let content = app.texts.notification(kind, to.locale, &values).map_err(poison)?;
-        let new = NewNotification {
-            id: NotificationId::new(now),
-            user_id: to.user_id,
-            event_id: event,
-            kind: kind.as_str(),
-            title: &content.title,
-            body: &content.body,
-            link: &message.path,
-            created_at: now,
-        };
-        if notifications::insert(&mut **tx, &new).await? {
-            let (push, told) = (
-                app.push.clone(),
-                contracts::notification::v1::Notification::from(&new),
-            );
-            let user = to.user_id;
-            tx.after_commit(move || push.tell(user, told));
-        }
-    }
-    if let Some(kind) = message.mail {
-        let link = Some(message.link.as_str()).filter(|link| !link.is_empty());
-        let content = app.texts.mail(kind, to.locale, &values, link).map_err(poison)?;
-        mails::insert(&mut **tx, MailId::new(now), event, kind, to, &content, now).await?;
-        // The sender may look before this commits; its next round is soon.
-        app.wake_sender.notify_one();
-    }
-    Ok(())
+    deliver(app, tx, event, vec![letter]).await
 }
 
 /// A moment for people, in Turkey's time (UTC+3 all year since 2016).

@@ -1,0 +1,9 @@
+//! The service on a real database, without its server.
+
+mod announcements;
+mod digests;
+mod relay;
+mod school;
+mod sending;
+mod telling;
+mod unsubscribing;
