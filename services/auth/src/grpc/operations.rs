@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use contracts::auth::v1::operation_service_server::OperationService;
-use contracts::auth::v1::{GetOperationRequest, Operation};
+use contracts::auth::v1::{GetOperationRequest, GetOperationResultRequest, Operation};
 use contracts::files::v1::File;
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
@@ -33,7 +33,7 @@ impl OperationService for OperationGrpc {
 
     async fn get_operation_result(
         &self,
-        request: Request<GetOperationRequest>,
+        request: Request<GetOperationResultRequest>,
     ) -> Result<Response<File>, Status> {
         let (caller, req) = admit(request)?;
         let (name, content) = operations::result(&self.app, &caller, id("id", &req.id)?).await?;
