@@ -83,9 +83,9 @@ async fn serve_or_share<R: Rest>(
     let path =
         path.map_err(|_| Problem::new(&codes::MALFORMED_REQUEST).with_detail("the path is not UTF-8"))?;
     let whole = uri.path_and_query().map_or("", |whole| whole.as_str());
-    // What is refused, or not the same for everybody, is answered in person.
+    // Who waited for somebody else's refusal is answered in person.
     if let Some(key) = gateway.shared.key(R::METHOD, &admitted.caller, whole)
-        && let Some(answer) = gateway.shared.get(key, fetch::<R>(gateway, &path, uri)).await
+        && let Some(answer) = gateway.shared.get(key, fetch::<R>(gateway, &path, uri)).await?
     {
         return Ok(answer.response(headers));
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use journeys::Stack;
 use journeys::api::text;
-use journeys::people::{Person, admin, course, student, teacher};
+use journeys::people::{PASSWORD, Person, admin, course, sign_in, student, teacher};
 use reqwest::Method;
 use serde_json::{Value, json};
 use table::{DRAFTS, TABLE};
@@ -28,6 +28,8 @@ struct World {
     student: Person,
     other_student: Person,
     third: Person,
+    /// An import of the admin's that is over.
+    operation: String,
     teacher: Person,
     other_teacher: Person,
     admin: Person,
@@ -155,6 +157,7 @@ impl World {
             "DeleteSession" | "GetUser" | "UpdateUser" | "ImpersonateUser" | "DeleteServiceAccount" => {
                 self.third.id.clone()
             }
+            "GetOperation" | "GetOperationResult" => self.operation.clone(),
             "PutRole" => "assistant".to_owned(),
             "UpdateTopic" | "DeleteTopic" => things.topic.clone(),
             "UpdateVideo" | "DeleteVideo" => things.video.clone(),
@@ -174,6 +177,7 @@ impl World {
                 json!({"email": format!("new{cell}@journey.test"), "password": "long enough secret", "full_name": "New"})
             }
             "Login" => json!({"email": "nobody@journey.test", "password": "wrong"}),
+            "ImportUsers" => json!({"content": "email,full_name\nmade@journey.test,Made\n"}),
             "IssueAccountToken" => json!({"client_id": self.third.id, "client_secret": "sa_nonsense"}),
             "ConfirmTotp" => json!({"code": "000000"}),
             "ImpersonateUser" => json!({"reason": "a ticket"}),
@@ -282,7 +286,17 @@ async fn every_cell_of_the_table_holds() {
         teacher(&stack, &boss, "ece").await,
     );
     let inbox = ada.api.get("/api/v1/users/me/notifications").await.expect(200);
+    let file = json!({"content": "email,full_name\nfirst@journey.test,First\n"});
+    let begun = boss.api.post("/api/v1/users/import", file).await.expect(202);
+    let operation = text(&begun, "id").to_owned();
+    let path = format!("/api/v1/operations/{operation}");
+    stack
+        .eventually(|| async {
+            (boss.api.get(&path).await.expect(200)["state"] == "succeeded").then_some(())
+        })
+        .await;
     let world = World {
+        operation,
         notification: text(&inbox["notifications"][0], "id").to_owned(),
         stack,
         student: ada,
@@ -293,8 +307,14 @@ async fn every_cell_of_the_table_holds() {
         admin: boss,
     };
     let mut wrong = world.wrong(DRAFTS, true).await;
-    let (logout, rest) = TABLE.split_last().unwrap();
+    let [rest @ .., logout, delete_me] = TABLE else {
+        unreachable!()
+    };
     wrong.extend(world.wrong(rest, false).await);
+    let anonymous = world.stack.api().delete("/api/v1/users/me").await.status;
+    if anonymous != delete_me.1[0] {
+        wrong.push(format!("DeleteMe by nobody: {anonymous}"));
+    }
     for (column, person) in [
         &world.student,
         &world.other_student,
@@ -308,6 +328,11 @@ async fn every_cell_of_the_table_holds() {
         let status = person.api.post("/api/v1/auth/logout", json!({})).await.status;
         if status != logout.1[column + 1] {
             wrong.push(format!("Logout by {}: {status}", ASKERS[column + 1]));
+        }
+        let again = sign_in(&world.stack, &person.email, PASSWORD).await;
+        let status = again.api.delete("/api/v1/users/me").await.status;
+        if status != delete_me.1[column + 1] {
+            wrong.push(format!("DeleteMe by {}: {status}", ASKERS[column + 1]));
         }
     }
     assert!(

@@ -84,19 +84,33 @@ impl SharedAnswers {
         *self.generations.entry(method.service).or_default() += 1;
     }
 
-    /// The answer, fetched once for all who ask meanwhile. What could not be fetched is not kept.
+    /// The answer, fetched once for all who ask meanwhile. A refusal is not kept: who asked gets it, and those who waited for it
+    /// get nothing.
     pub async fn get(
         &self,
         key: Key,
         fetch: impl Future<Output = Result<SharedAnswer, Problem>>,
-    ) -> Option<Arc<SharedAnswer>> {
+    ) -> Result<Option<Arc<SharedAnswer>>, Problem> {
         if let Some(answer) = self.answers.get(&key).await {
             metrics::counter!("shared_answers_total", "outcome" => "hit").increment(1);
-            return Some(answer);
+            return Ok(Some(answer));
         }
         metrics::counter!("shared_answers_total", "outcome" => "miss").increment(1);
-        let fetched = async { fetch.await.ok().map(Arc::new) };
-        self.answers.optionally_get_with(key, fetched).await
+        let mut refusal = None;
+        let fetched = async {
+            match fetch.await {
+                Ok(answer) => Some(Arc::new(answer)),
+                Err(problem) => {
+                    refusal = Some(problem);
+                    None
+                }
+            }
+        };
+        let answer = self.answers.optionally_get_with(key, fetched).await;
+        match refusal {
+            Some(problem) => Err(problem),
+            None => Ok(answer),
+        }
     }
 }
 

@@ -148,8 +148,8 @@ async fn what_is_the_same_for_everybody_is_asked_for_once_until_it_is_written() 
     let edge = Edge::start().await;
     let path = format!("/api/v1/courses/{FOUND}");
     let calls = || edge.seen.calls::<GetCourse>().len();
-    let student = format!("Bearer {}", edge.token(&["enrollments:enroll"]));
-    let teacher = format!("Bearer {}", edge.token(&["courses:write"]));
+    let student = edge.token(&["enrollments:enroll"]);
+    let teacher = edge.token(&["courses:write"]);
     let crowd = (0..200).map(|number| {
         let own = [("authorization", student.as_str())];
         let (edge, path) = (&edge, &path);

@@ -155,7 +155,7 @@ async fn an_address_that_a_client_makes_up_has_no_bucket_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_of_the_inside_are_not_taken_from_clients() {
     let edge = Edge::start().await;
-    let token = edge.token(&[]);
+    let token = edge.token(&["courses:write"]);
     let lines = [
         "x-client-ip",
         "X-Client-IP",
@@ -207,7 +207,7 @@ async fn headers_of_the_inside_are_not_taken_from_clients() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_token_in_the_one_scheme_is_taken() {
     let edge = Edge::start().await;
-    let token = edge.token(&[]);
+    let token = edge.token(&["courses:write"]);
     let bare = token.strip_prefix("Bearer ").unwrap();
     let ask = async |lines: &str| {
         let request = format!("GET /api/v1/courses HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n");

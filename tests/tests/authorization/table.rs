@@ -106,8 +106,9 @@ pub const TABLE: &[(&str, [u16; 6])] = &[
     ("Regrade", [401, 403, 403, 200, 403, 200]),
     ("GetOperation", [401, 404, 404, 404, 404, 200]),
     ("GetOperationResult", [401, 404, 404, 404, 404, 200]),
-    // Last, as it ends the askers' sessions.
+    // Last, as they end the askers' sessions and their accounts; the last admin stays.
     ("Logout", [401, 204, 204, 204, 204, 204]),
+    ("DeleteMe", [401, 202, 202, 202, 202, 409]),
 ];
 
 /// Drafts: who may not know of a course learns nothing of it.

@@ -14,10 +14,12 @@ use crate::storage::audit::Filter;
 use crate::storage::roles::Role;
 use crate::usecases::audit::{self, Actor};
 use crate::usecases::change_password::change_password;
+use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::impersonate::impersonate;
 use crate::usecases::login::{SignIn, login};
 use crate::usecases::put_role::put_role;
 use crate::usecases::refresh::refresh;
+use crate::usecases::request_password_reset::request_password_reset;
 use crate::usecases::{second_factor, service_accounts};
 
 const WRONG: &str = "not the password";
@@ -239,6 +241,49 @@ async fn a_second_factor_is_asked_for_once_confirmed_and_no_code_counts_twice() 
             "{action} in {actions:?}"
         );
     }
+}
+
+/// Somebody registers another's address, and turns a factor on before its owner comes.
+#[tokio::test]
+async fn an_owner_gets_past_the_factor_of_who_took_the_address_first() {
+    let school = School::open().await;
+    let ada = school.register("ada@school.test").await;
+    let thief = school.caller(&school.sign_in("ada@school.test").await).await;
+    let (secret, _) = second_factor::enroll(&school.auth, &thief).await.unwrap();
+    let code = school.code(&School::app(&secret));
+    second_factor::confirm(&school.auth, &thief, &code).await.unwrap();
+    request_password_reset(&school.auth, "ada@school.test")
+        .await
+        .unwrap();
+    let link = school.reset(&ada).await;
+    confirm_password_reset(&school.auth, link, "yepyeni bir parola")
+        .await
+        .unwrap();
+    login(&school.auth, sign_in("ada@school.test", "yepyeni bir parola"))
+        .await
+        .unwrap();
+    // A factor of a verified owner stays.
+    let own = school
+        .caller(
+            &login(&school.auth, sign_in("ada@school.test", "yepyeni bir parola"))
+                .await
+                .unwrap(),
+        )
+        .await;
+    let (secret, _) = second_factor::enroll(&school.auth, &own).await.unwrap();
+    let code = school.code(&School::app(&secret));
+    second_factor::confirm(&school.auth, &own, &code).await.unwrap();
+    request_password_reset(&school.auth, "ada@school.test")
+        .await
+        .unwrap();
+    let link = school.reset(&ada).await;
+    confirm_password_reset(&school.auth, link, PASSWORD)
+        .await
+        .unwrap();
+    assert_eq!(
+        code_of(login(&school.auth, sign_in("ada@school.test", PASSWORD)).await),
+        Some("totp_required")
+    );
 }
 
 #[tokio::test]

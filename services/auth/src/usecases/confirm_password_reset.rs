@@ -6,7 +6,7 @@ use super::verify_email::mark_verified;
 use crate::app::Auth;
 use crate::domain::{password, secret};
 use crate::storage::one_time_tokens::{self, Purpose};
-use crate::storage::{passwords, sessions, users};
+use crate::storage::{passwords, sessions, totp, users};
 
 /// Sets a password with the secret of a mail, which proves the address too. All sessions end.
 pub async fn confirm_password_reset(app: &Auth, token: String, new_password: &str) -> Result<(), Problem> {
@@ -26,6 +26,11 @@ pub async fn confirm_password_reset(app: &Auth, token: String, new_password: &st
         let taken = one_time_tokens::take(&mut tx, &token, Purpose::ResetPassword, now).await?;
         if taken.is_none() {
             return tx.rollback(None).await;
+        }
+        let known = users::by_id(&mut *tx, user).await?;
+        if known.is_some_and(|known| known.email_verified_at.is_none()) {
+            // Whoever registered the address before its owner did must not keep them out by a factor of theirs.
+            totp::remove(&mut tx, user, now).await?;
         }
         passwords::set(&mut tx, user, &hash, now).await?;
         one_time_tokens::void(&mut tx, user, Purpose::ResetPassword, now).await?;

@@ -68,6 +68,7 @@ pub async fn take(tx: &mut WriteTx, sealer: &Sealer, user: UserId, code: &str) -
 
 /// Makes a secret, which counts once a code of it was confirmed. Its base32 and its link.
 pub async fn enroll(app: &Auth, caller: &Caller) -> Result<(String, String), Problem> {
+    check_fresh(app, caller).await?;
     let user = super::user(app, caller.in_person()?.id).await?;
     let secret = rules::new_secret().map_err(Problem::internal)?;
     let sealed = app
