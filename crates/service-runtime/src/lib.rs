@@ -23,3 +23,7 @@ pub use runtime::Runtime;
 pub use scheduler::{Job, RunContext};
 pub use settings::{Check, Environment, RuntimeSettings};
 pub use sqlx::migrate::Migrator;
+
+/// Of every process of ours.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

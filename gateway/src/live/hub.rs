@@ -102,7 +102,8 @@ pub enum Item {
 pub struct Socket {
     number: u64,
     user: Arc<User>,
-    opened_at: OffsetDateTime,
+    /// What was made before is not for it, or was asked for when it resumed.
+    from: OffsetDateTime,
     queue: mpsc::Sender<Item>,
     end: Mutex<Option<oneshot::Sender<Why>>>,
     /// Milliseconds since the hub began.
@@ -204,17 +205,21 @@ impl Hub {
         let (sender, queue) = mpsc::channel(WAITING);
         let (ender, end) = oneshot::channel();
         let now = self.millis();
+        let resumed = after
+            .and_then(|id| typed_id::made_at(id.0))
+            .map(|made_at| made_at - RESUMED);
+        let opened_at = self.clock.now();
         let socket = Arc::new(Socket {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             user: Arc::clone(user),
-            opened_at: self.clock.now(),
+            from: resumed.map_or(opened_at, |resumed| resumed.max(opened_at)),
             queue: sender,
             end: Mutex::new(Some(ender)),
             heard: AtomicU64::new(now),
             pinged: AtomicU64::new(now),
         });
-        if let Some(made_at) = after.and_then(|id| typed_id::made_at(id.0)) {
-            socket.put(Item::Missed(typed_id::least_uuid(made_at - RESUMED)));
+        if let Some(resumed) = resumed {
+            socket.put(Item::Missed(typed_id::least_uuid(resumed)));
         }
         let mut own = self.sockets.entry(user.id).or_default();
         own.push(Arc::clone(&socket));
@@ -244,7 +249,7 @@ impl Hub {
             match news {
                 News::Told { user, notification } => self.tell(user, &notification),
                 News::Missed { since } => self.each(|socket| {
-                    let since = since.max(socket.opened_at) - OVERLAP;
+                    let since = since.max(socket.from) - OVERLAP;
                     socket.put(Item::Missed(typed_id::least_uuid(since)));
                 }),
             }

@@ -385,6 +385,7 @@ async fn a_program_gets_what_its_maker_has_and_no_more_until_it_is_ended() {
         .unwrap();
     let caller = school.verify(&token).await.unwrap();
     assert!(caller.has(permissions::USERS_READ) && !caller.has(permissions::USERS_WRITE));
+    school.clock.advance(Duration::from_secs(1));
     service_accounts::end(&school.auth, &root, account.id)
         .await
         .unwrap();
