@@ -12,6 +12,7 @@ use typed_id::UserId;
 use super::school::{PASSWORD, School, sign_in};
 use crate::storage::audit::Filter;
 use crate::storage::roles::Role;
+use crate::storage::users::Changes;
 use crate::usecases::audit::{self, Actor};
 use crate::usecases::change_password::change_password;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
@@ -20,6 +21,7 @@ use crate::usecases::login::{SignIn, login};
 use crate::usecases::put_role::put_role;
 use crate::usecases::refresh::refresh;
 use crate::usecases::request_password_reset::request_password_reset;
+use crate::usecases::update_user::update_user;
 use crate::usecases::{second_factor, service_accounts};
 
 const WRONG: &str = "not the password";
@@ -432,4 +434,51 @@ async fn the_audit_log_is_only_added_to_and_read_in_pages() {
     assert!(seen.is_sorted_by(|a, b| a > b));
     let foreign = audit::list(&school.auth, Filter::default(), 2, Some("AAAA")).await;
     assert_eq!(foreign.unwrap_err().code(), &codes::INVALID_PAGE_TOKEN);
+}
+
+/// Four ways to fail, interleaved: medians, and how well the time of an answer tells them from a wrong password (0.5: not at all).
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn how_long_a_refusal_takes() {
+    let school = School::open_at(clock::Clock::system()).await;
+    school.register("ada@school.test").await;
+    let gone = school.register("gone@school.test").await;
+    let inactive = Changes {
+        is_active: Some(false),
+        ..Changes::default()
+    };
+    update_user(&school.auth, Actor::NOBODY, gone.id, inactive)
+        .await
+        .unwrap();
+    let kinds = [
+        ("wrong password", "ada@school.test", WRONG),
+        ("no account", "nobody@school.test", WRONG),
+        ("disabled", "gone@school.test", PASSWORD),
+        ("empty password", "ada@school.test", ""),
+    ];
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for _ in 0..300 {
+        for ((_, address, password), times) in kinds.iter().zip(&mut times) {
+            sqlx::query("DELETE FROM auth.sign_in_tries")
+                .execute(school.auth.db.primary())
+                .await
+                .unwrap();
+            let began = std::time::Instant::now();
+            assert_eq!(
+                code_of(login(&school.auth, sign_in(address, password)).await),
+                Some("invalid_credentials")
+            );
+            times.push(began.elapsed());
+        }
+    }
+    for (number, (name, ..)) in kinds.iter().enumerate() {
+        let pairs = times[number]
+            .iter()
+            .flat_map(|a| times[0].iter().map(move |b| (a, b)));
+        let longer = pairs.filter(|(a, b)| a > b).count() as f64;
+        let curve = longer / (times[number].len() * times[0].len()) as f64;
+        let mut sorted = times[number].clone();
+        sorted.sort();
+        eprintln!("{name:16} median {:?} area {curve:.3}", sorted[sorted.len() / 2]);
+    }
 }
