@@ -99,7 +99,7 @@ impl Stack {
         url.set_path(&database);
         apply_roles(&root(), &url, &prefix, |_| SECRET.to_owned()).unwrap();
         let vhost = format!("journey-{tag}");
-        vhost_request(&servers, reqwest::Method::PUT, &vhost).await;
+        create_vhost(&servers, &vhost).await;
         let choose = |names: &[&'static str]| {
             names
                 .iter()
@@ -338,7 +338,9 @@ impl Drop for Stack {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let Ok(runtime) = runtime else { return };
             runtime.block_on(async move {
-                vhost_request(&servers, reqwest::Method::DELETE, &vhost).await;
+                if let Ok(management) = url::Url::parse(&servers.amqp_management) {
+                    test_support::remove_vhost(&management, &vhost).await;
+                }
                 let Ok(mut admin) = PgConnection::connect(&servers.postgres).await else {
                     return;
                 };
@@ -367,9 +369,9 @@ async fn execute(connection: &mut PgConnection, statement: String) {
         .unwrap();
 }
 
-async fn vhost_request(servers: &Servers, method: reqwest::Method, vhost: &str) {
+async fn create_vhost(servers: &Servers, vhost: &str) {
     let url = format!("{}/api/vhosts/{vhost}", servers.amqp_management);
-    let answer = reqwest::Client::new().request(method, url).send().await.unwrap();
+    let answer = reqwest::Client::new().put(url).send().await.unwrap();
     assert!(
         answer.status().is_success(),
         "the vhost {vhost}: {}",

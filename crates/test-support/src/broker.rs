@@ -13,6 +13,8 @@ use url::Url;
 use crate::{cleanup, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For queues that were just made to have their leaders.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// A vhost on the common broker. Deleted with this value.
 #[derive(Debug)]
@@ -116,10 +118,32 @@ impl TestBroker {
 impl Drop for TestBroker {
     fn drop(&mut self) {
         let (management, vhost) = (self.management.clone(), self.vhost.clone());
-        cleanup::run(async move {
-            manage(&management, Method::DELETE, &["vhosts", &vhost]).await;
-        });
+        cleanup::run(async move { remove_vhost(&management, &vhost).await });
     }
+}
+
+/// Removes a vhost once its queues have come to rest. RabbitMQ starts a worker for the dead letters of each quorum queue; a queue
+/// that is deleted while its worker starts takes the supervisor of all such workers along, and with it every quorum queue there is.
+pub async fn remove_vhost(management: &Url, vhost: &str) {
+    let began = std::time::Instant::now();
+    let mut before = None;
+    while began.elapsed() < SETTLING {
+        let queues = manage(management, Method::GET, &["queues", vhost]).await;
+        let names: Vec<Value> = queues
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|queue| queue["state"] == "running" && queue["leader"].is_string())
+            .map(|queue| queue["name"].clone())
+            .collect();
+        let all = queues.as_array().map_or(0, Vec::len);
+        if names.len() == all && before == Some(all) {
+            break;
+        }
+        before = Some(all);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    manage(management, Method::DELETE, &["vhosts", vhost]).await;
 }
 
 /// A call of the management API; a connection that is gone already counts as deleted.

@@ -15,7 +15,7 @@ mod proxy;
 mod queries;
 mod redis;
 
-pub use broker::TestBroker;
+pub use broker::{TestBroker, remove_vhost};
 pub use database::TestDatabase;
 pub use polling::eventually;
 pub use proxy::TestProxy;
