@@ -109,7 +109,14 @@ async fn decide(gateway: &Gateway, class: RateClass, caller: &Caller) -> Option<
         key,
         limit: gateway.rates.of(class),
     };
-    gateway.limiter.check(&[edge, of_class]).await
+    let buckets = [edge, of_class];
+    match class {
+        // Guesses at a password are worth asking everybody's count for.
+        RateClass::Login | RateClass::Register | RateClass::PasswordReset => {
+            gateway.limiter.check(&buckets).await
+        }
+        _ => gateway.limiter.check_near(&buckets).await,
+    }
 }
 
 /// Whoever has one IPv6 address has 2^64 of them: they share their network's bucket.

@@ -21,6 +21,7 @@ use crate::live::hub::Hub;
 use crate::live::{self, Live};
 use crate::rest::Routes;
 use crate::rest::shared::SharedAnswers;
+use crate::shedding::Shedding;
 use crate::{pages, stack};
 
 /// What requests are served with.
@@ -30,6 +31,7 @@ pub struct Gateway {
     pub rates: RateSettings,
     pub clients: Clients,
     pub shared: SharedAnswers,
+    pub shedding: Shedding,
     /// For the body of a request to arrive.
     pub body_timeout: Duration,
     pub live: Live,
@@ -81,9 +83,13 @@ impl App for Gateway {
         let feed = Feed::new(&runtime.settings().redis, runtime.clock())?;
         runtime.spawn("live-feed", Arc::clone(&hub).follow(feed, runtime.shutdown()));
         runtime.spawn("live-sockets", Arc::clone(&hub).watch(runtime.shutdown()));
+        let limiter = RateLimiter::new(runtime.redis().clone());
+        runtime.spawn("limits", limiter.clone().keep_settled(runtime.shutdown()));
+        let shedding = Shedding::new(settings.http.max_in_flight);
+        runtime.spawn("shedding", shedding.clone().watch(runtime.shutdown()));
         let gateway = Arc::new(Self {
             verifier: runtime.verifier(),
-            limiter: RateLimiter::new(runtime.redis().clone()),
+            limiter,
             rates: settings.ratelimit,
             clients: Clients {
                 auth: runtime.rpc("auth"),
@@ -94,6 +100,7 @@ impl App for Gateway {
                 exam: runtime.rpc("exam"),
             },
             shared: SharedAnswers::new(),
+            shedding,
             body_timeout: Duration::from_secs(settings.http.body_timeout_seconds),
             live: Live {
                 hub: Arc::clone(&hub),

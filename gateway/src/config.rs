@@ -24,6 +24,7 @@ pub struct HttpSettings {
     pub write_timeout_seconds: u64,
     pub request_timeout_seconds: u64,
     pub max_in_flight: usize,
+    pub access_log_per_second: u64,
     /// Addresses or CIDR ranges.
     pub trusted_proxies: Vec<String>,
     pub cors_origins: Vec<String>,

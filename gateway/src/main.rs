@@ -11,6 +11,7 @@ mod listen;
 mod live;
 mod pages;
 mod rest;
+mod shedding;
 mod stack;
 #[cfg(test)]
 mod tests;

@@ -130,6 +130,7 @@ async fn serve<R: Rest>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let _place = gateway.shedding.enter(R::METHOD.policy.rate_class)?;
     let idempotency_key = idempotency_key(headers)?;
     let reading = Limited::new(body, R::METHOD.policy.max_body_bytes).collect();
     let Ok(body) = tokio::time::timeout(gateway.body_timeout, reading).await else {

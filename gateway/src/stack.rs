@@ -1,9 +1,11 @@
 //! The middleware stack, in one function: each layer with the reason for its place.
 
+mod access_log;
 mod headers;
 mod identify;
 mod observe;
 mod protect;
+mod route_metrics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove}
 
 use crate::answer::problem_answer;
 use crate::config::HttpSettings;
+use access_log::AccessLog;
 use identify::Identity;
 
 /// Below this a compressed answer is hardly smaller.
@@ -30,6 +33,7 @@ const COMPRESS_FROM_BYTES: u64 = 256;
 pub fn around(routes: Router, settings: &HttpSettings, clock: Clock) -> Router {
     let in_flight = Arc::new(Semaphore::new(settings.max_in_flight));
     let timeout = Duration::from_secs(settings.request_timeout_seconds);
+    let log = AccessLog::new(settings.access_log_per_second, clock.clone());
     let identity = Identity {
         trusted: settings.trusted_proxies().into(),
         clock,
@@ -56,7 +60,7 @@ pub fn around(routes: Router, settings: &HttpSettings, clock: Clock) -> Router {
         // 2. Security headers go on every answer, those of CORS included.
         .layer(from_fn(headers::security))
         // 1. The span, the access line and the metrics see the final status of everything below.
-        .layer(from_fn(observe::observe))
+        .layer(from_fn_with_state(log, observe::observe))
         // 0. Outermost: who asks and under which id, as everything below is told in these terms.
         .layer(from_fn_with_state(identity, identify::identify))
 }

@@ -3,6 +3,7 @@
 mod bucket;
 mod limiter;
 mod local;
+mod near;
 
 pub use bucket::{Bucket, Decision, Limit};
 pub use limiter::RateLimiter;

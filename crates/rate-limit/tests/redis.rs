@@ -9,6 +9,7 @@ use rate_limit::{Bucket, Limit, RateLimiter};
 use std::time::Duration;
 use tempfile::TempDir;
 use test_support::eventually;
+use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -140,4 +141,58 @@ async fn fault_a_frozen_or_dead_redis_leaves_each_process_its_own_limit() {
     assert_eq!(tokio::time::timeout(PATIENCE, checks).await.unwrap(), 7);
     server.redis.stop();
     assert_eq!(allowed(&limiter, &[bucket("dead", 9)], 500).await, 9);
+}
+
+/// Takes one after the other, so that memory decides most of them.
+async fn allowed_near(limiter: &RateLimiter, buckets: &[Bucket], requests: usize) -> usize {
+    let mut allowed = 0;
+    for _ in 0..requests {
+        let decision = limiter.check_near(buckets).await;
+        allowed += usize::from(decision.is_some_and(|decision| decision.allowed));
+    }
+    allowed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_process_decides_from_memory_is_known_to_the_others() {
+    let server = Server::start();
+    let (here, there) = (
+        RateLimiter::new(server.connect().await),
+        RateLimiter::new(server.connect().await),
+    );
+    let stop = CancellationToken::new();
+    let settling = [&here, &there].map(|limiter| tokio::spawn(limiter.clone().keep_settled(stop.clone())));
+    let bucket = [bucket("ratelimit:user:1:api_read", 100)];
+    assert_eq!(allowed_near(&here, &bucket, 60).await, 60);
+    // Exact once it is settled: forty are left for the other one.
+    eventually(PATIENCE, || async {
+        let left = there.check(&bucket).await?;
+        (left.remaining < 40).then_some(())
+    })
+    .await;
+    let more = allowed_near(&there, &bucket, 100).await;
+    assert!((1..=39).contains(&more), "{more}");
+    eventually(PATIENCE, || async {
+        let decision = here.check_near(&bucket).await?;
+        (!decision.allowed).then_some(())
+    })
+    .await;
+    stop.cancel();
+    for task in settling {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_a_dead_redis_changes_nothing_for_buckets_that_are_known() {
+    let server = Server::start();
+    let limiter = RateLimiter::new(server.connect().await);
+    let stop = CancellationToken::new();
+    let settling = tokio::spawn(limiter.clone().keep_settled(stop.clone()));
+    let bucket = [bucket("known", 10)];
+    assert_eq!(allowed_near(&limiter, &bucket, 4).await, 4);
+    server.redis.stop();
+    assert_eq!(allowed_near(&limiter, &bucket, 20).await, 6);
+    stop.cancel();
+    settling.await.unwrap();
 }

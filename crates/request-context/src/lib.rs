@@ -13,8 +13,9 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
+use uuid::Uuid;
 
-pub use trace::{TraceParent, traceparent};
+pub use trace::{TraceParent, trace_id, traceparent};
 pub use wire::{bearer, header};
 
 /// The context of the request that the current task works for.
@@ -35,6 +36,8 @@ pub struct RequestContext {
     pub idempotency_key: Option<Arc<str>>,
     /// W3C `traceparent` that came with the request.
     pub traceparent: Option<Arc<str>>,
+    /// Who asks, once their token was verified; for log lines. It does not travel: each process verifies for itself.
+    pub user_id: Option<Uuid>,
 }
 
 tokio::task_local! {

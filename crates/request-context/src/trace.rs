@@ -59,6 +59,17 @@ pub fn traceparent() -> Option<String> {
     crate::current().traceparent.map(|text| text.to_string())
 }
 
+/// The id of the trace that the current work belongs to: of its span, or of the `traceparent` that came in.
+pub fn trace_id(incoming: Option<&str>) -> Option<String> {
+    let span = tracing::Span::current().context().span().span_context().clone();
+    if span.is_valid() {
+        return Some(span.trace_id().to_string());
+    }
+    incoming
+        .and_then(|parent| parent.split('-').nth(1))
+        .map(str::to_owned)
+}
+
 pub(crate) fn set_parent(span: &tracing::Span, traceparent: Option<&str>) {
     let Some(parent) = traceparent.and_then(TraceParent::parse) else {
         return;

@@ -50,6 +50,7 @@ impl RequestContext {
                 }),
             idempotency_key: text(header::IDEMPOTENCY_KEY).map(Arc::from),
             traceparent: text(header::TRACEPARENT).map(Arc::from),
+            user_id: None,
         }
     }
 
@@ -135,6 +136,7 @@ mod tests {
             idempotency_key: Some("key-1".into()),
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
             deadline: None,
+            user_id: None,
         };
         let mut headers = HeaderMap::new();
         sent.inject(&mut headers);

@@ -139,10 +139,12 @@ where
         Ok(caller) => caller,
         Err(problem) => return Ok(Status::from(problem).into_http()),
     };
+    let mut context = request_context::current();
     if let Caller::User(user) = &caller {
         tracing::Span::current().record("user_id", tracing::field::display(user.id));
+        context.user_id = Some(user.id.0);
     }
-    let key = request_context::current().idempotency_key;
+    let key = context.idempotency_key.clone();
     request.extensions_mut().insert(caller.clone());
     let call = |request| async move {
         match AssertUnwindSafe(inner.call(request)).catch_unwind().await {
@@ -150,12 +152,15 @@ where
             Err(_) => Ok(Status::from(Problem::internal("a method panicked")).into_http()),
         }
     };
-    match (&layer.keys, key, caller) {
-        (Some(keys), Some(key), Caller::User(user)) if is_keyed(method) => {
-            keys.once(&user.id.to_string(), method, &key, request, call).await
+    let work = async move {
+        match (&layer.keys, key, caller) {
+            (Some(keys), Some(key), Caller::User(user)) if is_keyed(method) => {
+                keys.once(&user.id.to_string(), method, &key, request, call).await
+            }
+            _ => call(request).await,
         }
-        _ => call(request).await,
-    }
+    };
+    request_context::scope(context, work).await
 }
 
 /// Idempotency-Key concerns POST routes whose answers may be stored.

@@ -22,6 +22,7 @@ use crate::{Runtime, jobs, revocation};
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const MAX_STREAMS: u32 = 1_024;
 const POOL_METRICS: Duration = Duration::from_secs(10);
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// For background work, after the servers have drained.
 const BACKGROUND_STOP: Duration = Duration::from_secs(10);
 
@@ -150,6 +151,7 @@ fn start_background(runtime: &mut Runtime) -> Result<()> {
         })
         .await;
     });
+    runtime.spawn("metrics-upkeep", keep_metrics(shutdown.clone()));
     if let Some(database) = runtime.database.clone() {
         let mut all = std::mem::take(&mut runtime.jobs);
         all.push(jobs::forget(&database)?);
@@ -159,6 +161,16 @@ fn start_background(runtime: &mut Runtime) -> Result<()> {
         runtime.spawn("pool-metrics", record_pools(database, shutdown));
     }
     Ok(())
+}
+
+async fn keep_metrics(shutdown: CancellationToken) {
+    let mut period = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = period.tick() => telemetry::upkeep(),
+        }
+    }
 }
 
 async fn record_pools(database: Database, shutdown: CancellationToken) {

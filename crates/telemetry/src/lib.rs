@@ -6,7 +6,7 @@ mod traces;
 
 use serde::Deserialize;
 
-pub use numbers::{install_recorder, metrics_json, metrics_prometheus};
+pub use numbers::{install_recorder, metrics_json, metrics_prometheus, upkeep};
 
 /// How a process logs.
 #[derive(Debug, Clone, Deserialize)]

@@ -8,6 +8,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
@@ -34,9 +35,14 @@ pub fn install(
     let lines = if pretty {
         lines.compact().with_filter(filter).boxed()
     } else {
+        // What the span of a request would say is in its context. Where traces are off nobody wants it then, and it costs nothing.
+        let of_requests = ["http", "grpc"];
         lines
             .event_format(JsonLines { service })
             .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
+            .with_filter(filter_fn(move |metadata| {
+                metadata.is_event() || !of_requests.contains(&metadata.name())
+            }))
             .with_filter(filter)
             .boxed()
     };
@@ -55,7 +61,7 @@ pub fn install(
         .map_err(|_| TelemetryError::Twice)
 }
 
-/// `{"time","level","service","target","message",...fields,...fields of the spans}`.
+/// `{"time","level","service","target","message",...fields,...fields of the spans,"request_id","trace_id","user_id"}`.
 struct JsonLines {
     service: &'static str,
 }
@@ -67,7 +73,7 @@ where
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        spans: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -81,7 +87,7 @@ where
         line.insert("target".into(), json!(metadata.target()));
         event.record(&mut Members(&mut line));
         // From the outermost span to the innermost: what is nearer wins.
-        for span in context
+        for span in spans
             .event_scope()
             .into_iter()
             .flat_map(tracing_subscriber::registry::Scope::from_root)
@@ -95,6 +101,16 @@ where
                     line.entry(name).or_insert(value);
                 }
             }
+        }
+        let context = request_context::current();
+        if let Some(id) = context.user_id {
+            line.entry("user_id").or_insert_with(|| json!(id.to_string()));
+        }
+        if let Some(id) = context.request_id {
+            line.entry("request_id").or_insert_with(|| json!(&*id));
+        }
+        if let Some(trace) = request_context::trace_id(context.traceparent.as_deref()) {
+            line.entry("trace_id").or_insert_with(|| json!(trace));
         }
         writeln!(writer, "{}", Value::Object(line))
     }

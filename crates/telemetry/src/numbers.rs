@@ -21,6 +21,13 @@ pub fn install_recorder() {
     });
 }
 
+/// Puts what was measured into its buckets. Until then each sample is kept: without this, a process that nobody scrapes would grow.
+pub fn upkeep() {
+    if let Some(Some(handle)) = HANDLE.get() {
+        handle.run_upkeep();
+    }
+}
+
 /// All metrics as Prometheus text (version 0.0.4).
 pub fn metrics_prometheus() -> String {
     match HANDLE.get() {

@@ -59,6 +59,7 @@ pub async fn identify(State(identity): State<Identity>, mut request: Request, ne
         traceparent: text(headers, header::TRACEPARENT)
             .filter(|parent| request_context::TraceParent::parse(parent).is_some())
             .map(Arc::from),
+        user_id: None,
     };
     let mut response = request_context::scope(context, next.run(request)).await;
     if let Ok(id) = HeaderValue::from_str(&id) {

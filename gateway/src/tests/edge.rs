@@ -28,6 +28,7 @@ use crate::listen::Listener;
 use crate::live::Live;
 use crate::live::hub::Hub;
 use crate::rest::shared::SharedAnswers;
+use crate::shedding::Shedding;
 
 /// Where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -171,6 +172,7 @@ impl Edge {
                 exam: service("exam"),
             },
             shared: SharedAnswers::new(),
+            shedding: Shedding::new(http.max_in_flight),
             body_timeout: Duration::from_secs(http.body_timeout_seconds),
             live: Live {
                 hub: Arc::clone(&hub),

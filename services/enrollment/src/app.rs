@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clock::Clock;
 use contracts::enrollment::v1::enrollment_service_server::EnrollmentServiceServer;
-use postgres::{Database, PageTokens};
+use postgres::{CoalesceSettings, Coalescer, Database, PageTokens};
 use rpc_client::RpcClient;
 use service_runtime::{App, Runtime};
 use sqlx::migrate::Migrator;
@@ -12,6 +12,7 @@ use sqlx::migrate::Migrator;
 use crate::config::Settings;
 use crate::grpc::EnrollmentGrpc;
 use crate::personal_data::PERSONAL_DATA;
+use crate::usecases::take_seats::{self, Application, Outcome};
 use crate::{consumers, demo};
 
 /// What the use cases work with.
@@ -21,6 +22,8 @@ pub struct Enrollment {
     pub pages: PageTokens,
     pub auth: RpcClient,
     pub catalog: RpcClient,
+    /// Enrolments on their way into a commit.
+    pub seats: Coalescer<Application, Outcome>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -30,13 +33,27 @@ pub enum Command {
 }
 
 impl Enrollment {
-    fn new(runtime: &Runtime) -> Self {
+    fn of(runtime: &Runtime) -> Self {
+        Self::new(
+            runtime.database().clone(),
+            runtime.clock(),
+            runtime.page_tokens(),
+            runtime.rpc("auth"),
+            runtime.rpc("catalog"),
+        )
+    }
+
+    pub fn new(db: Database, clock: Clock, pages: PageTokens, auth: RpcClient, catalog: RpcClient) -> Self {
+        let for_seats = db.clone();
         Self {
-            db: runtime.database().clone(),
-            clock: runtime.clock(),
-            pages: runtime.page_tokens(),
-            auth: runtime.rpc("auth"),
-            catalog: runtime.rpc("catalog"),
+            seats: Coalescer::start("enrollments", CoalesceSettings::default(), move |batch| {
+                take_seats::write(for_seats.clone(), batch)
+            }),
+            db,
+            clock,
+            pages,
+            auth,
+            catalog,
         }
     }
 }
@@ -52,7 +69,7 @@ impl App for Enrollment {
     }
 
     async fn start(runtime: &mut Runtime, _settings: Settings) -> anyhow::Result<()> {
-        let app = Arc::new(Self::new(runtime));
+        let app = Arc::new(Self::of(runtime));
         runtime.relay_outbox();
         runtime.consume(consumers::courses());
         runtime.consume(consumers::users());
@@ -69,7 +86,7 @@ impl App for Enrollment {
         match command {
             Command::SeedDemo => {
                 service_runtime::demo::refuse_in_production(runtime.env())?;
-                demo::seed(&Self::new(runtime)).await
+                demo::seed(&Self::of(runtime)).await
             }
         }
     }

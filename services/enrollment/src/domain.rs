@@ -1,4 +1,4 @@
 //! Pure rules: no I/O, no proto, no SQL.
 
-pub mod import;
 pub mod status;
+pub mod step;

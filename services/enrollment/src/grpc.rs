@@ -18,11 +18,12 @@ use crate::app::Enrollment as App;
 use crate::usecases::change_status::change_status;
 use crate::usecases::create_enrollment::create_enrollment;
 use crate::usecases::drop_course::drop_course;
-use crate::usecases::enroll::{Enrolled, enroll};
+use crate::usecases::enroll::enroll;
 use crate::usecases::get_enrollment::{get_enrollment, get_state};
 use crate::usecases::import_enrollments::import_enrollments;
 use crate::usecases::list_mine::list_mine;
 use crate::usecases::list_roster::list_roster;
+use crate::usecases::take_seats::Enrolled;
 use convert::{id, import_report, paging, source, status, status_filter};
 
 pub struct EnrollmentGrpc {

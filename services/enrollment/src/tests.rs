@@ -5,14 +5,19 @@ use std::collections::HashMap;
 use access_token::{Caller, User as CallerUser};
 use clock::Clock;
 use postgres::PageTokens;
+use request_context::RequestContext;
 use rpc_client::{RpcClient, RpcSettings};
 use sqlx::AssertSqlSafe;
 use test_support::TestDatabase;
 use typed_id::{CourseId, SessionId, UserId};
 
 use crate::app::Enrollment as App;
+use crate::domain::status::Status;
 use crate::storage::courses::{self, Course};
-use crate::storage::users::User;
+use crate::storage::users::{self, User};
+use crate::usecases::change_status::change_status;
+use crate::usecases::drop_course::drop_course;
+use crate::usecases::enroll::enroll;
 use crate::usecases::import_enrollments::{Outcome, RowReport, Source, Wanted, apply, import_enrollments};
 
 struct School {
@@ -32,13 +37,13 @@ impl School {
         let (database, clock) = (TestDatabase::new("enrollment").await, Clock::system());
         let now = clock.now();
         let teacher = UserId::new(now);
-        let app = App {
-            db: database.database(),
+        let app = App::new(
+            database.database(),
             clock,
-            pages: PageTokens::new(b"a key"),
-            auth: nobody("auth"),
-            catalog: nobody("catalog"),
-        };
+            PageTokens::new(b"a key"),
+            nobody("auth"),
+            nobody("catalog"),
+        );
         let course = Course {
             id: CourseId::new(now),
             version: 1,
@@ -272,4 +277,97 @@ async fn files_that_cannot_be_taken_are_refused_whole() {
     );
     let reports = import(courses.into(), Some("M3")).await.unwrap();
     assert_eq!(told(&reports), ["other_course", "other_course"]);
+}
+
+fn student(id: UserId) -> Caller {
+    let now = Clock::system().now();
+    Caller::User(std::sync::Arc::new(CallerUser {
+        id,
+        session_id: SessionId::new(now),
+        impersonator: None,
+        token_id: String::new(),
+        roles: Vec::new(),
+        permissions: Vec::new(),
+        issued_at: now,
+        expires_at: now + time::Duration::hours(1),
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enrolments_that_arrive_together_are_judged_one_by_one() {
+    let school = School::open(Some(50)).await;
+    let mut people: Vec<User> = school.people(120).into_values().collect();
+    people.iter_mut().for_each(|user| user.email_verified = true);
+    people.sort_by_key(|user| user.id);
+    // One whom neither this service nor auth, which is away, knows to be verified.
+    people[7].email_verified = false;
+    users::upsert(school.app.db.primary(), &people).await.unwrap();
+    let tabs = people.iter().flat_map(|user| [user.id, user.id]).enumerate();
+    let enrolling = tabs.map(|(tab, id)| {
+        let context = RequestContext::for_event(Some(&format!("tab-{tab}")), None);
+        let (app, course) = (&school.app, school.course.id);
+        request_context::scope(context, async move { enroll(app, &student(id), course).await })
+    });
+    let outcomes = futures::future::join_all(enrolling).await;
+    let codes: Vec<&str> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.as_ref().err())
+        .map(|problem| problem.code().name)
+        .collect();
+    let count = |code: &str| codes.iter().filter(|found| **found == code).count();
+    assert_eq!(
+        (count("course_full"), count("email_not_verified"), codes.len()),
+        (138, 2, 140)
+    );
+    let new = outcomes
+        .iter()
+        .flatten()
+        .filter(|enrolled| enrolled.is_new)
+        .count();
+    assert_eq!((new, outcomes.iter().flatten().count()), (50, 100));
+    assert_eq!(school.statuses().await.len(), 50);
+    let causes = school
+        .texts("SELECT DISTINCT request_id FROM enrollment.outbox")
+        .await;
+    assert_eq!(causes.len(), 50, "each event names its own request");
+}
+
+#[tokio::test]
+async fn who_comes_back_or_lacks_a_prerequisite_is_told_so() {
+    let school = School::open(None).await;
+    let now = school.app.clock.now();
+    let advanced = Course {
+        id: CourseId::new(now),
+        prerequisite_ids: vec![school.course.id.0],
+        ..school.course.clone()
+    };
+    courses::upsert(school.app.db.primary(), &advanced).await.unwrap();
+    let mut ada = school.people(1).into_values().next().unwrap();
+    ada.email_verified = true;
+    users::upsert(school.app.db.primary(), &[ada.clone()])
+        .await
+        .unwrap();
+    let ada = student(ada.id);
+    let refused = enroll(&school.app, &ada, advanced.id).await.unwrap_err();
+    assert_eq!(refused.code().name, "prerequisite_missing");
+    let first = enroll(&school.app, &ada, school.course.id).await.unwrap();
+    drop_course(&school.app, &ada, school.course.id).await.unwrap();
+    let again = enroll(&school.app, &ada, school.course.id).await.unwrap();
+    assert!(again.is_new && again.enrollment.id == first.enrollment.id && again.enrollment.version == 3);
+    let teacher = &school.teacher;
+    change_status(&school.app, teacher, first.enrollment.id, Status::Completed)
+        .await
+        .unwrap();
+    assert!(enroll(&school.app, &ada, advanced.id).await.unwrap().is_new);
+    let still = enroll(&school.app, &ada, school.course.id).await.unwrap();
+    assert_eq!(
+        (still.is_new, still.enrollment.status),
+        (false, Status::Completed)
+    );
+    let refused = enroll(&school.app, &ada, CourseId::new(now)).await.unwrap_err();
+    assert_eq!(
+        refused.kind(),
+        problem::Kind::Unavailable,
+        "the catalogue is away"
+    );
 }

@@ -9,7 +9,7 @@ pub mod get_enrollment;
 pub mod import_enrollments;
 pub mod list_mine;
 pub mod list_roster;
-mod take_seat;
+pub mod take_seats;
 
 use access_token::{Caller, User, permissions};
 use problem::{Problem, codes};

@@ -13,9 +13,9 @@ use problem::Problem;
 
 use crate::domain::status::Status;
 use crate::storage::enrollments::{Enrollment as Stored, Listed};
-use crate::usecases::enroll::Enrolled;
 use crate::usecases::import_enrollments::{RowReport, Source};
 use crate::usecases::list_mine::{Page, Paging};
+use crate::usecases::take_seats::Enrolled;
 
 /// The id in a field whose rule has already demanded a UUID.
 pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {

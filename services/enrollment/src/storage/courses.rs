@@ -60,6 +60,19 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: CourseId) -> Result<Option<Cours
     Ok(row.map(Course::from))
 }
 
+/// The courses, locked in one order until the transaction ends: whoever takes seats of them takes turns.
+pub async fn lock(db: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Course>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, version, title, teacher_id, is_published, is_archived, seat_limit, prerequisite_ids
+         FROM enrollment.courses WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+        ids,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Course::from).collect())
+}
+
 /// Locks the course against a change of its seats and gives its seat limit. With a limit, enrolments of the course take turns.
 pub async fn lock_seats(
     db: &mut PgConnection,

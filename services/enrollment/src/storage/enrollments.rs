@@ -1,3 +1,5 @@
+use std::collections::{HashMap, HashSet};
+
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use typed_id::{CourseId, EnrollmentId, UserId};
@@ -176,27 +178,47 @@ pub async fn of_users(
     rows.into_iter().map(Enrollment::try_from).collect()
 }
 
-/// Inserts new enrolments of students who have none in the course.
-pub async fn insert_many(
+/// The enrolments of these students in these courses, pairwise; nobody else may change them until the transaction ends.
+pub async fn lock(
     db: &mut PgConnection,
-    course: CourseId,
     users: &[Uuid],
-    now: OffsetDateTime,
+    courses: &[Uuid],
 ) -> Result<Vec<Enrollment>, sqlx::Error> {
-    let ids: Vec<Uuid> = users.iter().map(|_| EnrollmentId::new(now).0).collect();
     let rows = sqlx::query_as!(
         Row,
-        "INSERT INTO enrollment.enrollments (id, user_id, course_id, status, enrolled_at, updated_at)
-         SELECT new.id, new.user_id, $3, 'active', $4, $4 FROM unnest($1::uuid[], $2::uuid[]) AS new (id, user_id)
-         RETURNING id, user_id, course_id, status, version, enrolled_at, updated_at",
-        &ids,
+        "SELECT e.id, e.user_id, e.course_id, e.status, e.version, e.enrolled_at, e.updated_at
+         FROM enrollment.enrollments e
+         WHERE (e.user_id, e.course_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
+         ORDER BY e.id FOR UPDATE OF e",
         users,
-        course.0,
-        now,
+        courses,
     )
     .fetch_all(db)
     .await?;
     rows.into_iter().map(Enrollment::try_from).collect()
+}
+
+/// Inserts enrolments of students who have none in the course; their row has to be locked.
+pub async fn insert_all(db: &mut PgConnection, new: &[Enrollment]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = new.iter().map(|one| one.id.0).collect();
+    let users: Vec<Uuid> = new.iter().map(|one| one.user_id.0).collect();
+    let courses: Vec<Uuid> = new.iter().map(|one| one.course_id.0).collect();
+    let statuses: Vec<String> = new.iter().map(|one| one.status.to_string()).collect();
+    let times: Vec<OffsetDateTime> = new.iter().map(|one| one.enrolled_at).collect();
+    sqlx::query!(
+        "INSERT INTO enrollment.enrollments (id, user_id, course_id, status, enrolled_at, updated_at)
+         SELECT id, user_id, course_id, status, at, at
+         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[])
+              AS new (id, user_id, course_id, status, at)",
+        &ids,
+        &users,
+        &courses,
+        &statuses,
+        &times,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Moves each to its status; with `again`, they are enrolled anew.
@@ -249,20 +271,33 @@ pub async fn count_seats_taken(db: &mut PgConnection, course: CourseId) -> Resul
     .await
 }
 
-/// Which of `courses` the student has completed.
-pub async fn count_completed(
-    db: impl PgExecutor<'_>,
-    user: UserId,
-    courses: &[Uuid],
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM enrollment.enrollments
-           WHERE user_id = $1 AND course_id = ANY($2) AND status = 'completed'"#,
-        user.0,
+/// The same of several courses; those with nobody are left out.
+pub async fn seats_taken(db: &mut PgConnection, courses: &[Uuid]) -> Result<HashMap<Uuid, i64>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT course_id, count(*) AS "count!" FROM enrollment.enrollments
+           WHERE course_id = ANY ($1) AND status IN ('active', 'suspended') GROUP BY course_id"#,
         courses,
     )
-    .fetch_one(db)
-    .await
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.course_id, row.count)).collect())
+}
+
+/// Which of the students has completed which of the courses.
+pub async fn completed(
+    db: &mut PgConnection,
+    users: &[Uuid],
+    courses: &[Uuid],
+) -> Result<HashSet<(Uuid, Uuid)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT user_id, course_id FROM enrollment.enrollments
+         WHERE user_id = ANY ($1) AND course_id = ANY ($2) AND status = 'completed'",
+        users,
+        courses,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.user_id, row.course_id)).collect())
 }
 
 struct ListedRow {

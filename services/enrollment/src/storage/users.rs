@@ -37,6 +37,17 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: UserId) -> Result<Option<User>, 
     }))
 }
 
+/// Whose address is verified among these.
+pub async fn verified(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<UserId>, sqlx::Error> {
+    let rows = sqlx::query_scalar!(
+        "SELECT id FROM enrollment.users WHERE id = ANY ($1) AND email_verified",
+        ids
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(UserId).collect())
+}
+
 /// Writes the projection of several users at once, except where it knows a newer version. In one order, so that nobody
 /// waits for each other.
 pub async fn upsert(db: impl PgExecutor<'_>, users: &[User]) -> Result<(), sqlx::Error> {

@@ -1,9 +1,10 @@
 use access_token::Caller;
+use event_bus::outbox::Cause;
 use problem::{Problem, codes};
 use typed_id::{CourseId, UserId};
 
-use super::enroll::{Enrolled, write};
 use super::staff_of;
+use super::take_seats::{Application, Enrolled, Rules};
 use crate::app::Enrollment as App;
 use crate::projections;
 
@@ -20,7 +21,15 @@ pub async fn create_enrollment(
         return Err(Problem::new(&codes::COURSE_ARCHIVED));
     };
     match projections::user(app, student, |user| user.is_active).await? {
-        Some(user) if user.is_active => Ok(write(app, course, student).await?),
-        _ => Err(Problem::new(&codes::UNKNOWN_USER)),
+        Some(user) if user.is_active => {}
+        _ => return Err(Problem::new(&codes::UNKNOWN_USER)),
     }
+    let application = Application {
+        user_id: student,
+        course_id: course.id,
+        rules: Rules::Staff,
+        at: app.clock.now(),
+        cause: Cause::current(),
+    };
+    Ok(app.seats.write(course.id, application).await??)
 }

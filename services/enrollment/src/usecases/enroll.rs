@@ -1,65 +1,45 @@
 use access_token::Caller;
-use event_bus::outbox;
-use postgres::Finished;
+use event_bus::outbox::Cause;
 use problem::{Problem, codes};
 use typed_id::CourseId;
 
-use super::take_seat::{Seat, TakeSeatError, take_seat};
+use super::take_seats::{Application, Enrolled, Refused, Rules};
 use crate::app::Enrollment as App;
 use crate::projections;
 use crate::storage::courses::Course;
-use crate::storage::enrollments;
-use crate::usecases::events;
 
-/// A student's enrolment after [`enroll`].
-#[derive(Debug)]
-pub struct Enrolled {
-    pub enrollment: enrollments::Enrollment,
-    pub course_title: String,
-    /// False when the student was enrolled already.
-    pub is_new: bool,
-}
-
-/// Enrols the caller in a published course.
+/// Enrols the caller in a published course. What is known here decides, unless it would refuse: then the owner of what is missing is
+/// asked once, and the judgement is made again.
 pub async fn enroll(app: &App, caller: &Caller, course: CourseId) -> Result<Enrolled, Problem> {
     let student = caller.user()?;
-    let course = projections::course(app, course, Course::is_open)
-        .await?
-        .filter(Course::is_open)
-        .ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    if !projections::is_verified(app, student).await? {
-        return Err(Problem::new(&codes::EMAIL_NOT_VERIFIED));
-    }
-    if !course.prerequisite_ids.is_empty() {
-        let completed = enrollments::count_completed(app.db.primary(), student.id, &course.prerequisite_ids)
-            .await
-            .map_err(postgres::problem_of)?;
-        if completed < course.prerequisite_ids.len() as i64 {
-            return Err(Problem::new(&codes::PREREQUISITE_MISSING));
+    let application = Application {
+        user_id: student.id,
+        course_id: course,
+        rules: Rules::Student,
+        at: app.clock.now(),
+        cause: Cause::current(),
+    };
+    let (mut asked_catalog, mut asked_auth) = (false, false);
+    loop {
+        let refused = match app.seats.write(course, application.clone()).await? {
+            Ok(enrolled) => return Ok(enrolled),
+            Err(refused) => refused,
+        };
+        match refused {
+            Refused::NotOpen if !asked_catalog => {
+                asked_catalog = true;
+                projections::course(app, course, Course::is_open)
+                    .await?
+                    .filter(Course::is_open)
+                    .ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+            }
+            Refused::NotVerified if !asked_auth => {
+                asked_auth = true;
+                if !projections::is_verified(app, student).await? {
+                    return Err(refused.into());
+                }
+            }
+            refused => return Err(refused.into()),
         }
     }
-    Ok(write(app, course, student.id).await?)
-}
-
-/// Takes the seat and tells the world, in one transaction.
-pub(super) async fn write(
-    app: &App,
-    course: Course,
-    student: typed_id::UserId,
-) -> Result<Enrolled, TakeSeatError> {
-    let now = app.clock.now();
-    app.db
-        .write(move |mut tx| async move {
-            let Seat { enrollment, is_new } = take_seat(&mut tx, &course, student, now).await?;
-            if is_new {
-                outbox::append(&mut tx, &events::created(&enrollment, &course.title)).await?;
-            }
-            let enrolled = Enrolled {
-                enrollment,
-                course_title: course.title,
-                is_new,
-            };
-            Ok::<Finished<Enrolled>, TakeSeatError>(tx.commit(enrolled).await?)
-        })
-        .await
 }

@@ -7,13 +7,13 @@ use people_files::{CourseRef, EnrollmentRow, Enrollments, RowFault};
 use postgres::WriteTx;
 use problem::{Problem, codes};
 use time::OffsetDateTime;
-use typed_id::{CourseId, UserId};
+use typed_id::{CourseId, EnrollmentId, UserId};
 use uuid::Uuid;
 
 use super::{events, staff_of};
 use crate::app::Enrollment as App;
-use crate::domain::import::{Refusal, Seats, Step, step};
 use crate::domain::status::Status;
+use crate::domain::step::{Refusal, Seats, Step, step};
 use crate::projections;
 use crate::storage::courses::{self, Course};
 use crate::storage::enrollments::{self, Enrollment};
@@ -294,7 +294,15 @@ async fn write(
     for (user, (step, had)) in people.iter().zip(steps) {
         match (step, had) {
             (Step::Enroll(to), _) => {
-                new.push(user.id.0);
+                new.push(Enrollment {
+                    id: EnrollmentId::new(now),
+                    user_id: user.id,
+                    course_id: course.id,
+                    status: Status::Active,
+                    version: 1,
+                    enrolled_at: now,
+                    updated_at: now,
+                });
                 if *to != Status::Active {
                     later.insert(user.id, *to);
                 }
@@ -309,7 +317,8 @@ async fn write(
     }
     let mut created = Vec::new();
     if !new.is_empty() {
-        created = enrollments::insert_many(tx, course.id, &new, now).await?;
+        enrollments::insert_all(tx, &new).await?;
+        created = new;
         for enrollment in &created {
             if let Some(to) = later.get(&enrollment.user_id) {
                 moves.push((enrollment.id, *to));

@@ -1,4 +1,4 @@
-//! What a row of an imported roster does to an enrolment.
+//! What a wish for a state, of a student or of a row of an imported roster, does to an enrolment.
 
 use super::status::Status;
 
