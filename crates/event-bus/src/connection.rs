@@ -102,7 +102,7 @@ impl EventBus {
         let connecting = Connection::connect_uri(uri, properties);
         let connection = tokio::time::timeout(PATIENCE, connecting).await??;
         let channel = tokio::time::timeout(PATIENCE, connection.create_channel()).await??;
-        tokio::time::timeout(PATIENCE, topology::declare(&channel)).await??;
+        tokio::time::timeout(PATIENCE, topology::declare(&channel, self.service)).await??;
         Ok(Link { connection, channel })
     }
 }

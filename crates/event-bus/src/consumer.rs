@@ -124,8 +124,15 @@ impl Consumer {
     }
 }
 
-/// Forgets events that were handled more than a week ago, when no broker delivers them again; gives their number.
+/// Forgets events that were handled more than a week ago, when no broker delivers them again, and why others failed: after a week, or
+/// after 90 days where they are dead letters. Gives their number.
 pub async fn purge_inbox(db: &Database) -> Result<u64, sqlx::Error> {
+    let failures = format!(
+        "DELETE FROM {}.inbox_failures
+         WHERE failed_at < clock_timestamp() - CASE WHEN dead THEN interval '90 days' ELSE interval '7 days' END",
+        db.schema()
+    );
+    sqlx::query(AssertSqlSafe(failures)).execute(db.primary()).await?;
     let statement = format!(
         "DELETE FROM {}.inbox WHERE processed_at < clock_timestamp() - interval '7 days'",
         db.schema()

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::connection::{BusError, EventBus, Link, PATIENCE};
 use crate::envelope::Envelope;
-use crate::topology::{QUEUES, Queue};
+use crate::topology::Queue;
 
 /// Access to the dead-letter queues.
 pub struct DeadLetters {
@@ -67,10 +67,10 @@ impl DeadLetters {
     }
 
     /// How many there are of each queue.
-    pub async fn counts(&self) -> Result<Vec<(&'static Queue, u32)>, BusError> {
-        let mut counts = Vec::with_capacity(QUEUES.len());
-        for queue in QUEUES {
-            counts.push((queue, self.count(queue).await?));
+    pub async fn counts(&self) -> Result<Vec<(Queue, u32)>, BusError> {
+        let mut counts = Vec::new();
+        for queue in Queue::all() {
+            counts.push((queue, self.count(&queue).await?));
         }
         Ok(counts)
     }
@@ -206,7 +206,7 @@ impl DeadLetters {
 }
 
 /// Without what the broker wrote upon it when it died: those counts are of its past life.
-fn as_sent(properties: &BasicProperties) -> BasicProperties {
+pub(crate) fn as_sent(properties: &BasicProperties) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         let brokers = name.as_str().starts_with("x-") && name.as_str() != "x-request-id";
@@ -229,6 +229,7 @@ async fn put_back(held: Vec<Message>) -> Result<(), BusError> {
     Ok(())
 }
 
+/// Events fail in the inbox of their consumer, tasks in their own record.
 async fn failures(
     db: &mut PgConnection,
     queue: &Queue,
@@ -238,10 +239,15 @@ async fn failures(
         .iter()
         .filter_map(|letter| Some(letter.envelope.as_ref()?.id.0))
         .collect();
-    let statement = format!(
-        "SELECT event_id, attempts, last_error FROM {}.inbox_failures WHERE consumer = $1 AND event_id = ANY($2)",
-        queue.schema()
-    );
+    let schema = queue.schema();
+    let statement = if queue.has_tasks() {
+        format!("SELECT id, attempts, detail FROM {schema}.tasks WHERE $1 <> '' AND id = ANY($2)")
+    } else {
+        format!(
+            "SELECT event_id, attempts, last_error FROM {schema}.inbox_failures
+             WHERE consumer = $1 AND event_id = ANY($2)"
+        )
+    };
     let rows: Vec<(Uuid, i32, String)> = sqlx::query_as(AssertSqlSafe(statement))
         .bind(queue.name())
         .bind(ids)
@@ -251,11 +257,17 @@ async fn failures(
     Ok(rows.into_iter().map(failure).collect())
 }
 
+/// Gives a letter all its attempts back.
 async fn forget_failure(db: &mut PgConnection, queue: &Queue, id: EventId) -> Result<(), sqlx::Error> {
-    let statement = format!(
-        "DELETE FROM {}.inbox_failures WHERE consumer = $1 AND event_id = $2",
-        queue.schema()
-    );
+    let schema = queue.schema();
+    let statement = if queue.has_tasks() {
+        format!(
+            "UPDATE {schema}.tasks SET state = 'queued', attempts = 0, finished_at = NULL
+             WHERE $1 <> '' AND id = $2 AND state = 'dead'"
+        )
+    } else {
+        format!("DELETE FROM {schema}.inbox_failures WHERE consumer = $1 AND event_id = $2")
+    };
     sqlx::query(AssertSqlSafe(statement))
         .bind(queue.name())
         .bind(id)

@@ -1,4 +1,5 @@
-//! Events: all that this product knows of RabbitMQ. Transactional outbox on one side, inbox on the other; see docs/EVENTS.md.
+//! Events, and the way of tasks: all that this product knows of RabbitMQ. Transactional outbox on one side, inbox on the other; see
+//! docs/EVENTS.md.
 
 mod broadcast;
 mod connection;
@@ -8,6 +9,7 @@ mod envelope;
 pub mod outbox;
 mod subscription;
 mod tail;
+pub mod tasks;
 mod topology;
 
 pub use connection::{BusError, BusSettings, EventBus};
@@ -16,4 +18,4 @@ pub use dead_letters::DeadLetters;
 pub use envelope::Envelope;
 pub use outbox::relay::Relay;
 pub use subscription::{Delivery, HandlerError, Subscription};
-pub use topology::{DEAD_EXCHANGE, EXCHANGE, QUEUES, Queue};
+pub use topology::{DEAD_EXCHANGE, EXCHANGE, Lane, QUEUES, Queue, TASK_OWNERS, task_queue, task_queues};

@@ -10,6 +10,8 @@ use sqlx::AssertSqlSafe;
 use typed_id::EventId;
 use uuid::Uuid;
 
+use crate::topology::Queue;
+
 /// Adds an event to the transaction. It is published after the commit, and never without it.
 pub async fn append<E: Event>(tx: &mut WriteTx, event: &E) -> Result<EventId, sqlx::Error> {
     let now = tx.clock().now();
@@ -86,6 +88,36 @@ pub async fn append_each<E: Event>(tx: &mut WriteTx, events: &[(E, Cause)]) -> R
         .bind(traces)
         .bind(requests)
         .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    tx.wake_relay_on_commit();
+    Ok(())
+}
+
+/// Adds tasks of one kind to the transaction: an id and a payload each, for one queue.
+pub async fn append_tasks(
+    tx: &mut WriteTx,
+    queue: &Queue,
+    kind: &str,
+    tasks: &[(Uuid, Vec<u8>)],
+) -> Result<(), sqlx::Error> {
+    let (ids, payloads): (Vec<Uuid>, Vec<&[u8]>) = tasks
+        .iter()
+        .map(|(id, payload)| (*id, payload.as_slice()))
+        .unzip();
+    let statement = format!(
+        "INSERT INTO {}.outbox (id, type, subject, payload, traceparent, request_id, occurred_at, queue)
+         SELECT id, $3, id::text, payload, $4, $5, $6, $7 FROM unnest($1::uuid[], $2::bytea[]) AS new (id, payload)",
+        tx.schema()
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(ids)
+        .bind(payloads)
+        .bind(kind)
+        .bind(request_context::traceparent())
+        .bind(request_context::current().request_id.as_deref())
+        .bind(tx.clock().now())
+        .bind(queue.name())
         .execute(&mut **tx)
         .await?;
     tx.wake_relay_on_commit();

@@ -1,9 +1,14 @@
 //! Every durable queue there is, with what it listens to. Whoever connects declares all of it, so that an event that is published
 //! before its consumer was ever started waits for it.
 
+mod tasks;
+
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
+
+pub(crate) use tasks::wait_exchange;
+pub use tasks::{Lane, TASK_EXCHANGE, TASK_OWNERS, task_queue, task_queues};
 
 /// The topic exchange of all events.
 pub const EXCHANGE: &str = "sc.events";
@@ -158,6 +163,16 @@ impl Queue {
     pub fn dead_name(&self) -> String {
         format!("{}.dead", self.name())
     }
+
+    /// Whether it holds tasks; then no event type leads to it.
+    pub fn has_tasks(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// All there are: those of events, then those of tasks.
+    pub fn all() -> impl Iterator<Item = Self> {
+        QUEUES.iter().copied().chain(task_queues())
+    }
 }
 
 /// Whether an event of this type has to reach a queue. One that nobody keeps may be dropped by the broker.
@@ -166,48 +181,50 @@ pub(crate) fn has_queue(event_type: &str) -> bool {
 }
 
 /// Declares exchanges, queues and bindings; what exists stays.
-pub(crate) async fn declare(channel: &Channel) -> Result<(), lapin::Error> {
+pub(crate) async fn declare(channel: &Channel, service: &str) -> Result<(), lapin::Error> {
+    exchange(channel, EXCHANGE, ExchangeKind::Topic).await?;
+    exchange(channel, DEAD_EXCHANGE, ExchangeKind::Direct).await?;
+    for queue in QUEUES {
+        declare_queue(channel, queue).await?;
+        for event_type in queue.types {
+            bind(channel, &queue.name(), EXCHANGE, event_type).await?;
+        }
+    }
+    tasks::declare(channel, service).await
+}
+
+/// A queue and the one of its dead letters.
+async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), lapin::Error> {
+    let (name, dead) = (queue.name(), queue.dead_name());
+    channel
+        .queue_declare(dead.as_str().into(), QueueDeclareOptions::durable(), quorum())
+        .await?;
+    bind(channel, &dead, DEAD_EXCHANGE, &name).await?;
+    let mut arguments = quorum();
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+    arguments.insert("x-dead-letter-routing-key".into(), text(&name));
+    dead_letters_to(&mut arguments, DEAD_EXCHANGE);
+    channel
+        .queue_declare(name.as_str().into(), QueueDeclareOptions::durable(), arguments)
+        .await?;
+    Ok(())
+}
+
+fn dead_letters_to(arguments: &mut FieldTable, exchange: &str) {
+    arguments.insert("x-dead-letter-exchange".into(), text(exchange));
+    // The default strategy may lose a message on its way; this one needs reject-publish.
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+}
+
+async fn exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> Result<(), lapin::Error> {
     let durable = ExchangeDeclareOptions {
         durable: true,
         ..ExchangeDeclareOptions::default()
     };
     channel
-        .exchange_declare(
-            EXCHANGE.into(),
-            ExchangeKind::Topic,
-            durable,
-            FieldTable::default(),
-        )
-        .await?;
-    channel
-        .exchange_declare(
-            DEAD_EXCHANGE.into(),
-            ExchangeKind::Direct,
-            durable,
-            FieldTable::default(),
-        )
-        .await?;
-    for queue in QUEUES {
-        let (name, dead) = (queue.name(), queue.dead_name());
-        channel
-            .queue_declare(dead.as_str().into(), QueueDeclareOptions::durable(), quorum())
-            .await?;
-        bind(channel, &dead, DEAD_EXCHANGE, &name).await?;
-        let mut arguments = quorum();
-        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
-        arguments.insert("x-dead-letter-exchange".into(), text(DEAD_EXCHANGE));
-        arguments.insert("x-dead-letter-routing-key".into(), text(&name));
-        // The default strategy may lose a message on its way to the dead-letter queue; this one needs reject-publish.
-        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-        arguments.insert("x-overflow".into(), text("reject-publish"));
-        channel
-            .queue_declare(name.as_str().into(), QueueDeclareOptions::durable(), arguments)
-            .await?;
-        for event_type in queue.types {
-            bind(channel, &name, EXCHANGE, event_type).await?;
-        }
-    }
-    Ok(())
+        .exchange_declare(name.into(), kind, durable, FieldTable::default())
+        .await
 }
 
 async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<(), lapin::Error> {

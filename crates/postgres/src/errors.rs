@@ -40,3 +40,16 @@ pub fn problem_of(fault: sqlx::Error) -> Problem {
         problem
     }
 }
+
+/// Whether the database cannot serve anybody, whatever the event: not there, starting, stopping, full, or read-only after a
+/// failover.
+pub fn is_away(fault: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(fault), |fault| fault.source());
+    causes.any(|cause| match cause.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => true,
+        Some(sqlx::Error::Database(fault)) => fault.code().is_some_and(|code| {
+            ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "25006"
+        }),
+        _ => false,
+    })
+}

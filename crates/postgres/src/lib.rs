@@ -7,12 +7,14 @@ mod migrations;
 mod page_token;
 mod partitions;
 mod pool;
+mod vacuum;
 mod write;
 
 pub use coalesce::{CoalesceSettings, Coalescer};
-pub use errors::{problem_of, violated_constraint};
+pub use errors::{is_away, problem_of, violated_constraint};
 pub use migrations::{MigrationError, migrate, pending};
 pub use page_token::{PageTokens, page_size};
-pub use partitions::ensure_months;
+pub use partitions::{drop_months, ensure_months};
 pub use pool::{ConnectError, Database, DatabaseSettings};
+pub use vacuum::{bloated_tables, vacuum};
 pub use write::{Finished, WriteError, WriteTx};

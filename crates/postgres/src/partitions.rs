@@ -26,3 +26,27 @@ pub async fn ensure_months(db: &Database, table: &str, months: u32) -> Result<()
     }
     Ok(())
 }
+
+/// Drops the partitions of months that ended more than `keep` months ago; gives their number. Nothing is dropped when `keep` is 0.
+pub async fn drop_months(db: &Database, table: &str, keep: u32) -> Result<usize, sqlx::Error> {
+    if keep == 0 {
+        return Ok(0);
+    }
+    let parent = format!("{}.{table}", db.schema());
+    let old: Vec<String> = sqlx::query_scalar(
+        "SELECT c.oid::regclass::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = $1::regclass AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'
+           AND right(c.relname, 7) < to_char(now() AT TIME ZONE 'UTC' - make_interval(months => $2), 'YYYY_MM')",
+    )
+    .bind(parent)
+    .bind(i32::try_from(keep).unwrap_or(i32::MAX))
+    .fetch_all(db.primary())
+    .await?;
+    for partition in &old {
+        let statement = format!("DROP TABLE {partition}");
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(db.primary())
+            .await?;
+    }
+    Ok(old.len())
+}

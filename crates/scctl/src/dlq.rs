@@ -1,7 +1,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use event_bus::Queue;
 use event_bus::dead_letters::{DeadLetters, Letter, Which};
-use event_bus::{QUEUES, Queue};
 use serde::Serialize;
 use serde_json::json;
 use typed_id::EventId;
@@ -16,7 +16,7 @@ pub enum Action {
     List,
     /// Show the oldest dead letters of a queue, which stay there.
     Show {
-        /// `service.topic`, with or without `.dead`.
+        /// `service.topic` or `service.tasks.lane`, with or without `.dead`.
         queue: String,
         #[arg(long)]
         id: Option<String>,
@@ -43,7 +43,7 @@ pub enum Action {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub struct Selection {
-    /// The event with this id.
+    /// The event or task with this id.
     #[arg(long)]
     id: Option<String>,
     /// All that are there now.
@@ -90,7 +90,7 @@ async fn act(letters: &DeadLetters, target: &Target, output: Output, action: Act
         Action::Show { queue, id, limit } => {
             let (queue, which) = (find(&queue)?, which(id)?);
             let mut db = target.database().await?;
-            let found = letters.look(&mut db, queue, which, limit).await?;
+            let found = letters.look(&mut db, &queue, which, limit).await?;
             let dead: Vec<Dead> = found.into_iter().map(dead).collect();
             match output {
                 Output::Json => output::rows(output, &[], &dead),
@@ -100,7 +100,7 @@ async fn act(letters: &DeadLetters, target: &Target, output: Output, action: Act
         Action::Replay { queue, which: of } => {
             let (queue, which) = (find(&queue)?, which(of.id)?);
             let mut db = target.database().await?;
-            let count = letters.replay(&mut db, queue, which).await?;
+            let count = letters.replay(&mut db, &queue, which).await?;
             let text = format!("{count} put back into {}", queue.name());
             output::done(output, &text, &json!({"queue": queue.name(), "replayed": count}))
         }
@@ -116,17 +116,16 @@ async fn act(letters: &DeadLetters, target: &Target, output: Output, action: Act
                     queue.dead_name()
                 );
             }
-            let count = letters.remove(queue, which).await?;
+            let count = letters.remove(&queue, which).await?;
             let text = format!("{count} dropped from {}", queue.dead_name());
             output::done(output, &text, &json!({"queue": queue.name(), "dropped": count}))
         }
     }
 }
 
-fn find(name: &str) -> Result<&'static Queue> {
+fn find(name: &str) -> Result<Queue> {
     let name = name.strip_suffix(".dead").unwrap_or(name);
-    QUEUES
-        .iter()
+    Queue::all()
         .find(|queue| queue.name() == name)
         .with_context(|| format!("there is no queue {name}: see scctl dlq list"))
 }

@@ -6,6 +6,7 @@ mod events;
 mod jobs;
 mod output;
 mod target;
+mod tasks;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use target::Target;
 #[command(
     name = "scctl",
     version,
-    about = "Jobs, dead letters and events of Student Coaching"
+    about = "Jobs, tasks, dead letters and events of Student Coaching"
 )]
 struct Cli {
     #[command(flatten)]
@@ -38,7 +39,12 @@ enum Action {
         #[command(subcommand)]
         action: jobs::Action,
     },
-    /// Events that could not be handled.
+    /// Work in the background.
+    Tasks {
+        #[command(subcommand)]
+        action: tasks::Action,
+    },
+    /// Events and tasks that could not be handled.
     Dlq {
         #[command(subcommand)]
         action: dlq::Action,
@@ -63,6 +69,7 @@ async fn main() -> ExitCode {
     } = Cli::parse();
     let outcome = match action {
         Action::Jobs { action } => jobs::run(&target, output, action).await,
+        Action::Tasks { action } => tasks::run(&target, output, action).await,
         Action::Dlq { action } => dlq::run(&target, output, action).await,
         Action::Events { action } => events::run(&target, output, action).await,
         Action::Completions { shell } => {

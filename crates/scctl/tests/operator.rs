@@ -10,8 +10,10 @@ use contracts::events::v1::{UserRegistered, UserVerificationRequested};
 use event_bus::{Consumer, HandlerError, Relay, Subscription, outbox};
 use postgres::{Database, WriteError};
 use scheduler::{Job, Scheduler, Settings};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::Executor;
+use task_queue::{Policy, Task, TaskError, Tasks, WorkerSettings, Workers, enqueue_all};
 use test_support::{TestBroker, TestDatabase, eventually};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -28,7 +30,11 @@ struct Installation {
 
 impl Installation {
     async fn new() -> Self {
-        let (database, broker) = tokio::join!(TestDatabase::new("notification"), TestBroker::new());
+        Self::of("notification").await
+    }
+
+    async fn of(service: &'static str) -> Self {
+        let (database, broker) = tokio::join!(TestDatabase::new(service), TestBroker::new());
         let db = database.database();
         db.primary()
             .execute("CREATE TABLE effects (what text)")
@@ -248,4 +254,117 @@ async fn jobs_are_listed_run_by_hand_and_paused() {
     assert!(refusal.contains("there is no job nothing"), "{refusal}");
     stop.cancel();
     scheduling.await.unwrap();
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    number: i32,
+}
+
+impl Task for Note {
+    const NAME: &'static str = "test.note";
+    const POLICY: Policy = Policy::DEFAULT.pauses(Duration::from_millis(10), Duration::from_millis(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_task_is_shown_with_its_reason_and_has_its_effect_once_when_it_is_replayed() {
+    let here = Installation::of("video_progress").await;
+    let mended = Arc::new(AtomicBool::new(false));
+    let is_mended = Arc::clone(&mended);
+    let tasks = Tasks::new().on::<Note, _, _>(move |task, run| {
+        let is_mended = is_mended.load(Ordering::SeqCst);
+        async move {
+            if task.number > 0 && !is_mended {
+                return Err(TaskError::transient("a fault in the program"));
+            }
+            run.finish(|tx| {
+                Box::pin(async move {
+                    tx.execute("INSERT INTO effects VALUES ('done')").await?;
+                    Ok("wrote it".to_owned())
+                })
+            })
+            .await
+        }
+    });
+    let (stop, bus) = (CancellationToken::new(), here.broker.bus("video_progress"));
+    let settings = WorkerSettings {
+        high: 1,
+        default: 2,
+        low: 1,
+        lease_seconds: 60,
+    };
+    let relay = tokio::spawn(Relay::new(here.db.clone(), bus.clone()).run(stop.clone()));
+    let workers = Workers::new(here.db.clone(), bus, tasks, "here", settings, stop.clone());
+    let workers = tokio::spawn(workers.run());
+    let written = here.db.write::<_, WriteError, _, _>(|mut tx| async move {
+        enqueue_all(&mut tx, &[0, 1, 2].map(|number| Note { number })).await?;
+        tx.commit(()).await
+    });
+    written.await.unwrap();
+    let dead = "video-progress.tasks.default.dead";
+    eventually(PATIENCE, || async {
+        (here.broker.messages(dead).await == 2 && here.effects().await == 1).then_some(())
+    })
+    .await;
+
+    let lanes = here.scctl(&["tasks", "list"]).await;
+    let lanes = lanes.as_array().unwrap();
+    let queues: Vec<&str> = lanes.iter().map(|lane| lane["queue"].as_str().unwrap()).collect();
+    let names = ["high", "default", "low"].map(|lane| format!("video-progress.tasks.{lane}"));
+    assert_eq!(queues, names);
+    let lane = &lanes[1];
+    assert_eq!(
+        (
+            &lane["dead_letters"],
+            &lane["succeeded_last_hour"],
+            &lane["queued"],
+            &lane["waiting"]
+        ),
+        (&json!(2), &json!(1), &json!(0), &json!(0))
+    );
+    let failed = here.scctl(&["tasks", "failed"]).await;
+    assert_eq!(failed.as_array().unwrap().len(), 2);
+    let id = failed[0]["id"].as_str().unwrap();
+    let shown = here.scctl(&["tasks", "show", id]).await;
+    assert_eq!(
+        (
+            &shown["state"],
+            &shown["attempts"],
+            &shown["detail"],
+            &shown["kind"]
+        ),
+        (
+            &json!("dead"),
+            &json!(3),
+            &json!("a fault in the program"),
+            &json!("test.note")
+        )
+    );
+    let letters = here.scctl(&["dlq", "show", dead, "--id", id]).await;
+    assert_eq!(
+        (
+            &letters[0]["reason"],
+            &letters[0]["attempts"],
+            &letters[0]["type"]
+        ),
+        (&json!("a fault in the program"), &json!(3), &json!("test.note"))
+    );
+
+    mended.store(true, Ordering::SeqCst);
+    assert_eq!(
+        here.scctl(&["dlq", "replay", dead, "--id", id]).await["replayed"],
+        1
+    );
+    eventually(PATIENCE, || async { (here.effects().await == 2).then_some(()) }).await;
+    here.scctl(&["dlq", "drop", dead, "--all", "--yes"]).await;
+    assert_eq!(here.broker.messages(dead).await, 0);
+    assert_eq!(here.scctl(&["tasks", "show", id]).await["state"], "succeeded");
+    let refusal = here
+        .refuses(&["tasks", "show", "0193b2a4-6c3e-7b1a-9f00-3f5f1f0d2a10"])
+        .await;
+    assert!(refusal.contains("there is no task"), "{refusal}");
+    stop.cancel();
+    relay.await.unwrap();
+    workers.await.unwrap();
+    assert_eq!(here.effects().await, 2);
 }

@@ -1,121 +1,18 @@
 //! Several instances, one database: each due time once.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+#[path = "schedule/school.rs"]
+mod school;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use postgres::{Database, WriteError};
-use scheduler::{Job, LeaseLost, RunContext, Scheduler, Settings};
+use scheduler::{Job, LeaseLost, RunContext, Settings};
+use school::{FOR_GOOD, Instance, PATIENCE, School, YEARLY, quick};
 use sqlx::{AssertSqlSafe, Executor};
-use test_support::{TestDatabase, eventually};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-const PATIENCE: Duration = Duration::from_mins(1);
-/// So long that nobody takes anything over.
-const FOR_GOOD: Duration = Duration::from_hours(1);
-const YEARLY: &str = "0 0 1 1 *";
-
-struct School {
-    db: Database,
-    database: TestDatabase,
-}
-
-/// One process's scheduler.
-struct Instance {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Instance {
-    async fn stop(self) {
-        self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap();
-    }
-
-    /// Ends it in the middle of whatever it does, its lease kept.
-    async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
-}
-
-fn quick(lease: Duration) -> Settings {
-    Settings {
-        lease,
-        poll: Duration::from_millis(20),
-        retry_pause: Duration::from_millis(10),
-        ..Settings::default()
-    }
-}
-
-impl School {
-    async fn open() -> Self {
-        let database = TestDatabase::new("notification").await;
-        let db = database.database();
-        db.primary()
-            .execute("CREATE TABLE effects (job text, due timestamptz, instance text)")
-            .await
-            .unwrap();
-        Self { db, database }
-    }
-
-    /// Another process: a pool of its own.
-    fn start(&self, name: &str, jobs: Vec<Job>, settings: Settings) -> Instance {
-        let scheduler = Scheduler::new(self.database.database(), jobs, name, settings).unwrap();
-        let stop = CancellationToken::new();
-        Instance {
-            task: tokio::spawn(scheduler.run(stop.clone())),
-            stop,
-        }
-    }
-
-    /// The jobs are known to the database and nothing is due yet.
-    async fn register(&self, jobs: Vec<Job>) {
-        let instance = self.start("registrar", jobs, quick(FOR_GOOD));
-        self.until("SELECT count(*) > 0 FROM scheduled_jobs").await;
-        instance.stop().await;
-    }
-
-    async fn execute(&self, sql: &'static str) {
-        sqlx::raw_sql(sql).execute(self.db.primary()).await.unwrap();
-    }
-
-    async fn scalar<T>(&self, sql: &str) -> T
-    where
-        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-    {
-        sqlx::query_scalar(AssertSqlSafe(sql))
-            .fetch_one(self.db.primary())
-            .await
-            .unwrap()
-    }
-
-    async fn until(&self, sql: &'static str) {
-        eventually(PATIENCE, || async {
-            self.scalar::<bool>(sql).await.then_some(())
-        })
-        .await;
-    }
-
-    /// A job whose effect is a row.
-    fn effect(&self, name: &'static str, cron: &str) -> Job {
-        let db = self.db.clone();
-        Job::new(name, cron, move |run| {
-            let db = db.clone();
-            async move {
-                sqlx::query("INSERT INTO effects VALUES ($1, $2, '')")
-                    .bind(name)
-                    .bind(run.scheduled_for())
-                    .execute(db.primary())
-                    .await?;
-                Ok("wrote a row".to_owned())
-            }
-        })
-        .unwrap()
-    }
-}
+use test_support::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_instances_run_each_of_fifty_due_times_once() {
@@ -140,6 +37,92 @@ async fn three_instances_run_each_of_fifty_due_times_once() {
         SELECT extract(epoch FROM scheduled_for - lag(scheduled_for) OVER (PARTITION BY job ORDER BY scheduled_for)) - 1 AS gap, skipped
         FROM job_runs) AS runs WHERE gap <> skipped";
     assert_eq!(school.scalar::<i64>(unaccounted).await, 0);
+}
+
+/// In each round five jobs are due, and the instance that does the first of them is killed in the middle of it, with whatever else it
+/// has in hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_three_instances_that_are_killed_again_and_again_run_each_due_time_once() {
+    const ROUNDS: usize = 6;
+    let school = School::open().await;
+    let settings = Settings {
+        // However often it is killed, it is not to run out of tries.
+        tries: 1_000,
+        ..quick(Duration::from_secs(1))
+    };
+    let names: Vec<&'static str> = (0..ROUNDS * 5)
+        .map(|job| &*format!("round {} job {}", job / 5, job % 5).leak())
+        .collect();
+    let jobs = || names.iter().map(|name| due_once(&school.db, name)).collect();
+    school.register(jobs()).await;
+    let mut instances: Vec<(String, Instance)> = Vec::new();
+    for number in 0..3 {
+        let name = format!("instance {number}");
+        instances.push((name.clone(), school.start(&name, jobs(), settings)));
+    }
+    for round in 0..ROUNDS {
+        let due = format!(
+            "UPDATE scheduled_jobs SET next_due_at = next_due_at - interval '1 year' WHERE name LIKE 'round {round} %'"
+        );
+        sqlx::raw_sql(AssertSqlSafe(due))
+            .execute(school.db.primary())
+            .await
+            .unwrap();
+        let doing = format!(
+            "SELECT coalesce(min(instance), '') FROM job_runs WHERE state = 'running' AND job = 'round {round} job 0'"
+        );
+        let victim = eventually(PATIENCE, || async {
+            let doing: String = school.scalar(&doing).await;
+            instances.iter().position(|(name, _)| *name == doing)
+        })
+        .await;
+        instances.remove(victim).1.kill().await;
+        let name = format!("after round {round}");
+        instances.push((name.clone(), school.start(&name, jobs(), settings)));
+    }
+    school
+        .until("SELECT count(*) = 30 FROM job_runs WHERE state = 'succeeded'")
+        .await;
+    for (_, instance) in instances {
+        instance.stop().await;
+    }
+    let each = "SELECT format('%s %s %s', count(*), count(DISTINCT job), (SELECT count(*) FROM job_runs)) FROM effects";
+    assert_eq!(school.scalar::<String>(each).await, "30 30 30");
+    let taken_over = "SELECT count(*) FROM job_runs WHERE attempts > 1";
+    assert!(school.scalar::<i64>(taken_over).await >= 6);
+}
+
+/// The first job of a round hangs until its instance is killed; the others take a while.
+fn due_once(db: &Database, name: &'static str) -> Job {
+    let db = db.clone();
+    Job::new(name, YEARLY, move |run: RunContext| {
+        let db = db.clone();
+        async move {
+            if name.ends_with('0') && run.attempt() == 1 {
+                return std::future::pending().await;
+            }
+            sqlx::query("SELECT pg_sleep(0.1)").execute(db.primary()).await?;
+            write_once(&db, &run, name).await
+        }
+    })
+    .unwrap()
+}
+
+/// Under the lease, and as one does who may be begun twice for a due time: not what is there already.
+async fn write_once(db: &Database, run: &RunContext, job: &'static str) -> anyhow::Result<String> {
+    let (run, due) = (run.clone(), run.scheduled_for());
+    let written: Result<(), Refused> = db
+        .write(move |mut tx| async move {
+            run.hold(&mut tx).await.map_err(Refused::Lease)?;
+            let statement = "INSERT INTO effects SELECT $1, $2, ''
+                             WHERE NOT EXISTS (SELECT FROM effects WHERE job = $1 AND due = $2)";
+            let write = sqlx::query(statement).bind(job).bind(due).execute(&mut *tx);
+            write.await.map_err(|_| Refused::Write)?;
+            Ok(tx.commit(()).await?)
+        })
+        .await;
+    written.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+    Ok("wrote a row".to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]

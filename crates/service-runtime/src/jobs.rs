@@ -5,7 +5,7 @@ use scheduler::{InvalidSchedule, Job};
 
 use crate::idempotency::IdempotencyKeys;
 
-/// Removes what is kept for a while alone: answers to idempotency keys, handled events, the history of jobs.
+/// Removes what is kept for a while alone: answers to idempotency keys, handled events, the history of jobs, tasks that are done.
 pub(crate) fn forget(database: &Database) -> Result<Job, InvalidSchedule> {
     let database = database.clone();
     Job::new("forget", "17 * * * *", move |_| {
@@ -14,9 +14,30 @@ pub(crate) fn forget(database: &Database) -> Result<Job, InvalidSchedule> {
             let answers = IdempotencyKeys::new(database.clone()).purge().await?;
             let events = event_bus::purge_inbox(&database).await?;
             let runs = scheduler::purge_history(&database).await?;
+            let tasks = task_queue::purge(&database).await?;
             Ok(format!(
-                "removed {answers} answers, {events} handled events, {runs} runs"
+                "removed {answers} answers, {events} handled events, {runs} runs, {tasks} tasks"
             ))
+        }
+    })
+}
+
+/// Gives back the room of rows that are gone, where autovacuum has not come to it, and brings the planner's numbers up to date.
+pub(crate) fn vacuum(database: &Database) -> Result<Job, InvalidSchedule> {
+    let database = database.clone();
+    Job::new("vacuum", "10 4 * * *", move |run| {
+        let database = database.clone();
+        async move {
+            let tables = postgres::bloated_tables(&database).await?;
+            let mut done = 0;
+            for table in &tables {
+                if run.should_stop() {
+                    break;
+                }
+                postgres::vacuum(&database, table).await?;
+                done += 1;
+            }
+            Ok(format!("vacuumed {done} of {} tables", tables.len()))
         }
     })
 }

@@ -10,16 +10,20 @@ use postgres::{Database, PageTokens};
 use rpc_client::{RpcClient, ServiceTokens};
 use scheduler::Job;
 use secrecy::ExposeSecret;
+use task_queue::{Tasks, Workers};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::RoutesBuilder;
 
+use crate::jobs;
 use crate::revocation::RemoteKeys;
 use crate::settings::{Environment, RuntimeSettings};
 
 /// What a process is built from. An app's composition root takes its parts from here and registers what is to run.
 pub struct Runtime {
     pub(crate) name: &'static str,
+    /// This process's name in the history of jobs and tasks.
+    pub(crate) instance: String,
     pub(crate) settings: RuntimeSettings,
     pub(crate) clock: Clock,
     pub(crate) database: Option<Database>,
@@ -62,6 +66,7 @@ impl Runtime {
         let clients = clients(name, &settings)?;
         Ok(Self {
             name,
+            instance: jobs::instance(name),
             clock,
             database,
             bus,
@@ -195,6 +200,19 @@ impl Runtime {
         debug_assert!(missing.is_empty(), "no handler for {missing:?}");
         let consumer = Consumer::new(self.database().clone(), self.bus.clone(), subscription);
         self.spawn("consumer", consumer.run(self.background.clone()));
+    }
+
+    /// Does tasks in the background, beside the other instances of this process.
+    pub fn work(&mut self, tasks: Tasks) {
+        let workers = Workers::new(
+            self.database().clone(),
+            self.bus.clone(),
+            tasks,
+            &self.instance,
+            self.settings.tasks,
+            self.background.clone(),
+        );
+        self.spawn("tasks", workers.run());
     }
 
     /// Runs jobs by the calendar, each in one instance of this process at a time.

@@ -155,8 +155,8 @@ fn start_background(runtime: &mut Runtime) -> Result<()> {
     if let Some(database) = runtime.database.clone() {
         let mut all = std::mem::take(&mut runtime.jobs);
         all.push(jobs::forget(&database)?);
-        let instance = jobs::instance(runtime.name);
-        let scheduler = Scheduler::new(database.clone(), all, &instance, Default::default())?;
+        all.push(jobs::vacuum(&database)?);
+        let scheduler = Scheduler::new(database.clone(), all, &runtime.instance, Default::default())?;
         runtime.spawn("scheduler", scheduler.run(shutdown.clone()));
         runtime.spawn("pool-metrics", record_pools(database, shutdown));
     }

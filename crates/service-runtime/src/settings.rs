@@ -9,6 +9,7 @@ use postgres::DatabaseSettings;
 use rpc_client::RpcSettings;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use task_queue::WorkerSettings;
 use telemetry::{LogSettings, TraceSettings};
 
 use crate::Faults;
@@ -32,6 +33,7 @@ pub struct RuntimeSettings {
     pub database: DatabaseSettings,
     pub redis: RedisSettings,
     pub amqp: BusSettings,
+    pub tasks: WorkerSettings,
     /// Where the other processes are.
     pub services: HashMap<String, String>,
     pub rpc: RpcSettings,
@@ -76,6 +78,13 @@ impl Check for RuntimeSettings {
         }
         if !(1..=200).contains(&self.database.max_connections) {
             faults.add("database.max_connections", "has to be from 1 to 200");
+        }
+        let lanes = [self.tasks.high, self.tasks.default, self.tasks.low];
+        if lanes.iter().any(|workers| !(1..=200).contains(workers)) {
+            faults.add("tasks", "a lane has to have from 1 to 200 workers");
+        }
+        if !(3..=600).contains(&self.tasks.lease_seconds) {
+            faults.add("tasks.lease_seconds", "has to be from 3 to 600");
         }
         if !(0.0..=1.0).contains(&self.trace.ratio) {
             faults.add("trace.ratio", "has to be from 0 to 1");

@@ -88,6 +88,7 @@ mod ids {
         MailId, "An outgoing mail.";
         AnnouncementId, "A message of a course's staff to its students.";
         EventId, "A domain event (CloudEvents `id`).";
+        TaskId, "A task in the background.";
     );
 }
 pub use ids::*;

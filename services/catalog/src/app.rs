@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::grpc::CatalogGrpc;
 use crate::import::{self, ImportArguments};
 use crate::personal_data::PERSONAL_DATA;
-use crate::{consumers, demo};
+use crate::{consumers, demo, jobs};
 
 /// What the use cases work with.
 pub struct Catalog {
@@ -59,6 +59,7 @@ impl App for Catalog {
 
     async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
         let app = Arc::new(Self::new(runtime, &settings));
+        runtime.schedule([jobs::warm_up(&app)?]);
         runtime.relay_outbox();
         runtime.consume(consumers::users());
         runtime.consume(consumers::video_metadata(&app));

@@ -8,9 +8,12 @@ mod demo;
 mod domain;
 mod grpc;
 mod import;
+mod jobs;
 mod personal_data;
 mod storage;
 mod teachers;
+#[cfg(test)]
+mod tests;
 mod usecases;
 
 fn main() -> std::process::ExitCode {

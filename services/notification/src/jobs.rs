@@ -61,17 +61,28 @@ async fn record(app: &Notification) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Forgets the budgets of hours that are over.
+/// Finished mails stay this long, for who asks what became of one.
+const MAIL_RETENTION: time::Duration = time::Duration::days(90);
+
+/// Forgets the budgets of hours that are over, and mails that were finished long ago.
 pub fn clean(app: &Arc<Notification>) -> anyhow::Result<Job> {
     let app = Arc::clone(app);
     Ok(Job::new("clean", "45 3 * * *", move |_| {
         let app = Arc::clone(&app);
         async move {
-            let before = app.clock.now() - time::Duration::days(1);
-            let budgets = mails::purge_budgets(app.db.primary(), before).await?;
-            Ok(format!("removed {budgets} budgets of mails"))
+            let (budgets, mails) = remove_old(&app).await?;
+            Ok(format!(
+                "removed {budgets} budgets of mails and {mails} finished mails"
+            ))
         }
     })?)
+}
+
+/// Gives how many budgets and mails it removed.
+pub async fn remove_old(app: &Notification) -> Result<(u64, u64), sqlx::Error> {
+    let (db, now) = (app.db.primary(), app.clock.now());
+    let budgets = mails::purge_budgets(db, now - time::Duration::days(1)).await?;
+    Ok((budgets, mails::purge(db, now - MAIL_RETENTION).await?))
 }
 
 fn went_on(round: Result<bool, Problem>, otherwise: &'static str) -> bool {

@@ -18,7 +18,7 @@ use crate::usecases::report_progress::Reported;
 use crate::usecases::sync_metadata::MetadataSync;
 use crate::videos::Videos;
 use crate::youtube::YouTube;
-use crate::{consumers, jobs, usecases};
+use crate::{consumers, jobs, tasks, usecases};
 
 /// What the use cases work with.
 pub struct VideoProgress {
@@ -86,20 +86,22 @@ impl App for VideoProgress {
             settings.writes,
         ));
         jobs::partitions::ensure(&db).await?;
-        if let Some(youtube) = YouTube::new(&settings.youtube)? {
+        let youtube = YouTube::new(&settings.youtube)?;
+        let asks_youtube = youtube.is_some();
+        if let Some(youtube) = youtube {
             let (sync, hours) = (
                 MetadataSync::new(db.clone(), runtime.clock(), youtube),
                 settings.youtube.sync_hours,
             );
             runtime.schedule([jobs::youtube::ask_again(db.clone(), runtime.clock(), hours)?]);
-            runtime.spawn("youtube", jobs::youtube::run(sync, runtime.shutdown()));
+            runtime.work(tasks::tasks(sync));
         }
-        runtime.schedule([jobs::partitions::daily(db)?]);
+        runtime.schedule([jobs::partitions::daily(db, settings.access_log.keep_months)?]);
         runtime.relay_outbox();
         for subscription in roster::subscriptions("video-progress") {
             runtime.consume(subscription);
         }
-        runtime.consume(consumers::videos(&app));
+        runtime.consume(consumers::videos(&app, asks_youtube));
         personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             routes.add_service(VideoProgressServiceServer::new(VideoProgressGrpc::new(app)));

@@ -7,6 +7,12 @@ use service_runtime::{Check, Faults};
 pub struct Settings {
     pub youtube: YouTubeSettings,
     pub writes: Writes,
+    pub access_log: AccessLogSettings,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct AccessLogSettings {
+    pub keep_months: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use contracts::events::v1::VideoChanged;
 use event_bus::{HandlerError, Subscription};
+use task_queue::enqueue;
 
 use crate::app::VideoProgress;
 use crate::storage::metadata;
 use crate::storage::videos::{self, Video};
+use crate::tasks::FetchMetadata;
 
-/// `video-progress.videos`: which videos a course has.
-pub fn videos(app: &Arc<VideoProgress>) -> Subscription {
+/// `video-progress.videos`: which videos a course has. YouTube is asked for new ones, where there is a key for it.
+pub fn videos(app: &Arc<VideoProgress>, asks_youtube: bool) -> Subscription {
     let app = Arc::clone(app);
     Subscription::new("video-progress", "videos").on::<VideoChanged, _>(move |tx, delivery| {
         let app = Arc::clone(&app);
@@ -18,7 +20,9 @@ pub fn videos(app: &Arc<VideoProgress>) -> Subscription {
             let video =
                 Video::try_from(delivery.event).map_err(|fault| HandlerError::Poison(Box::new(fault)))?;
             videos::keep(&mut **tx, &video).await?;
-            metadata::keep(tx, &video).await?;
+            if metadata::keep(tx, &video).await? && asks_youtube {
+                enqueue(tx, &FetchMetadata { video_id: video.id }).await?;
+            }
             app.videos.forget(video.id).await;
             Ok(())
         })

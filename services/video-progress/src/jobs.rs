@@ -1,19 +1,15 @@
 //! Scheduled work.
 
 pub mod youtube {
-    use std::time::Duration;
-
     use clock::Clock;
-    use postgres::Database;
+    use postgres::{Database, WriteError};
     use service_runtime::Job;
-    use tokio_util::sync::CancellationToken;
+    use task_queue::enqueue;
 
     use crate::storage::metadata;
-    use crate::usecases::sync_metadata::MetadataSync;
+    use crate::tasks::SyncMetadata;
 
-    const PAUSE: Duration = Duration::from_secs(2);
-
-    /// Every few hours all videos are due again (C-VID-10). [`run`] asks for them, as quickly as YouTube lets it.
+    /// Every few hours all videos are due again (C-VID-10), and are asked for in the background.
     pub fn ask_again(db: Database, clock: Clock, hours: u32) -> anyhow::Result<Job> {
         Ok(Job::new(
             "youtube-sync",
@@ -21,52 +17,49 @@ pub mod youtube {
             move |_| {
                 let (db, clock) = (db.clone(), clock.clone());
                 async move {
-                    let due = metadata::all_due(db.primary(), clock.now()).await?;
+                    let due = mark_due(&db, &clock).await?;
                     Ok(format!("{due} videos are due"))
                 }
             },
         )?)
     }
 
-    /// Asks YouTube for what is due, new videos at once.
-    pub async fn run(sync: MetadataSync, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            let went_on = match sync.round().await {
-                Ok(count) => count > 0,
-                Err(problem) => {
-                    tracing::warn!(
-                        error = &problem as &dyn std::error::Error,
-                        "YouTube could not be asked"
-                    );
-                    false
-                }
-            };
-            if went_on {
-                continue;
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-        }
+    async fn mark_due(db: &Database, clock: &Clock) -> Result<u64, WriteError> {
+        let now = clock.now();
+        db.write(move |mut tx| async move {
+            let due = metadata::all_due(&mut *tx, now).await?;
+            enqueue(&mut tx, &SyncMetadata {}).await?;
+            tx.commit(due).await
+        })
+        .await
     }
 }
 
 pub mod partitions {
-    use postgres::{Database, ensure_months};
+    use postgres::{Database, drop_months, ensure_months};
     use service_runtime::Job;
+
+    const TABLE: &str = "access_log";
 
     /// Partitions of this month and the next two.
     pub async fn ensure(db: &Database) -> Result<(), sqlx::Error> {
-        ensure_months(db, "access_log", 3).await
+        ensure_months(db, TABLE, 3).await
     }
 
-    pub fn daily(db: Database) -> anyhow::Result<Job> {
+    /// Makes those that are to come, and drops those whose time is over; gives how many it dropped.
+    pub async fn keep(db: &Database, months: u32) -> Result<usize, sqlx::Error> {
+        ensure(db).await?;
+        drop_months(db, TABLE, months).await
+    }
+
+    pub fn daily(db: Database, keep_months: u32) -> anyhow::Result<Job> {
         Ok(Job::new("partitions", "15 1 * * *", move |_| {
             let db = db.clone();
             async move {
-                ensure(&db).await?;
-                Ok("this month and the next two have partitions".to_owned())
+                let dropped = keep(&db, keep_months).await?;
+                Ok(format!(
+                    "this month and the next two have partitions; dropped {dropped} old ones"
+                ))
             }
         })?)
     }

@@ -8,6 +8,7 @@ mod grpc;
 mod jobs;
 mod personal_data;
 mod storage;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod usecases;

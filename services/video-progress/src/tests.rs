@@ -278,3 +278,17 @@ async fn this_month_and_the_next_have_partitions() {
         "SELECT count(*) FROM pg_inherits WHERE inhparent = 'video_progress.access_log'::regclass";
     assert_eq!(cinema.count(partitions).await, 4);
 }
+
+#[tokio::test]
+async fn months_whose_time_is_over_are_dropped_and_others_stay() {
+    let cinema = Cinema::open().await;
+    let old = "CREATE TABLE video_progress.access_log_2020_01 PARTITION OF video_progress.access_log
+                   FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')";
+    cinema.execute(old.to_owned()).await;
+    let keep = |months| crate::jobs::partitions::keep(&cinema.app.db, months);
+    assert_eq!(keep(0).await.unwrap(), 0, "for ever");
+    assert_eq!((keep(24).await.unwrap(), keep(24).await.unwrap()), (1, 0));
+    let partitions =
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'video_progress.access_log'::regclass";
+    assert_eq!(cinema.count(partitions).await, 4);
+}

@@ -16,6 +16,9 @@ use crate::{http, ports, wait_until};
 
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
+/// No busy waiting. What was on its way from one queue to another when the node died is sent again after ten seconds, not three minutes.
+const ERLANG_ARGUMENTS: &str = "+sbwt none -rabbit dead_letter_worker_publisher_confirm_timeout 10000";
+
 /// A RabbitMQ node of our own, with management.
 #[derive(Debug, Clone)]
 pub struct PrivateRabbit {
@@ -72,7 +75,7 @@ impl PrivateRabbit {
             .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
             .env("RABBITMQ_CONF_ENV_FILE", folder.join("env.conf"))
-            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none")
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS)
             .env("ERL_EPMD_PORT", epmd_port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1");
         let child = start_detached(&mut command, &folder.join("log"))?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
-use postgres::{Database, WriteTx};
+use postgres::{Database, WriteTx, is_away};
 use request_context::RequestContext;
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
@@ -221,19 +221,6 @@ async fn enter(tx: &mut WriteTx, consumer: &str, id: EventId) -> Result<bool, sq
         .execute(&mut **tx)
         .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Whether the database cannot serve anybody, whatever the event: not there, starting, stopping, full, or read-only after a
-/// failover.
-fn is_away(fault: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(fault), |fault| fault.source());
-    causes.any(|cause| match cause.downcast_ref::<sqlx::Error>() {
-        Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => true,
-        Some(sqlx::Error::Database(fault)) => fault.code().is_some_and(|code| {
-            ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "25006"
-        }),
-        _ => false,
-    })
 }
 
 /// 200 ms, doubling, at most 5 s.

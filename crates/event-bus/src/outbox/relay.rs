@@ -25,7 +25,7 @@ const BATCH: i64 = 200;
 /// How long an event may wait when nobody wakes the relay: one whose process died after its commit.
 const POLL: Duration = Duration::from_secs(1);
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(10);
-/// Published events are kept a day, to look at.
+/// Published events are kept a day, to look at; tasks until they are done, so that a broker that lost them can be given them again.
 const RETENTION: &str = "interval '1 day'";
 
 /// The relay of one service's outbox. Several may run at once: each row is claimed by one.
@@ -44,6 +44,8 @@ struct Row {
     traceparent: Option<String>,
     request_id: Option<String>,
     occurred_at: OffsetDateTime,
+    /// Of a task.
+    queue: Option<String>,
 }
 
 /// How a batch went.
@@ -145,7 +147,9 @@ impl Relay {
         let schema = self.db.schema();
         let delete = format!(
             "DELETE FROM {schema}.outbox WHERE id IN (
-                 SELECT id FROM {schema}.outbox WHERE published_at < now() - {RETENTION} LIMIT 10000)"
+                 SELECT o.id FROM {schema}.outbox o
+                 LEFT JOIN {schema}.tasks t ON t.id = o.id AND t.state IN ('queued', 'running', 'waiting')
+                 WHERE o.published_at < now() - {RETENTION} AND t.id IS NULL LIMIT 10000)"
         );
         let oldest = format!(
             "SELECT coalesce(extract(epoch FROM now() - min(occurred_at)), 0)::float8
@@ -171,7 +175,7 @@ impl Relay {
 
 async fn claim(tx: &mut WriteTx) -> Result<Vec<Row>, WriteError> {
     let statement = format!(
-        "SELECT id, type, subject, payload, traceparent, request_id, occurred_at FROM {}.outbox
+        "SELECT id, type, subject, payload, traceparent, request_id, occurred_at, queue FROM {}.outbox
          WHERE published_at IS NULL AND due_at <= clock_timestamp()
          ORDER BY due_at, id LIMIT {BATCH} FOR UPDATE SKIP LOCKED",
         tx.schema()
@@ -237,7 +241,7 @@ async fn publish_one(channel: &Channel, service: &str, row: Row) -> Result<Confi
     let context = RequestContext::for_event(row.request_id.as_deref(), row.traceparent.as_deref());
     let span = tracing::info_span!(
         "publish", otel.kind = "producer", otel.name = format!("{} publish", row.event_type),
-        messaging.system = "rabbitmq", messaging.destination.name = topology::EXCHANGE,
+        messaging.system = "rabbitmq", messaging.destination.name = row.queue.as_deref().unwrap_or(topology::EXCHANGE),
         event_id = %row.id, request_id = row.request_id.as_deref(),
     );
     context.adopt(&span);
@@ -253,20 +257,18 @@ async fn confirm(channel: &Channel, service: &str, row: Row) -> Result<Confirmat
         traceparent: request_context::traceparent(),
         request_id: row.request_id,
     };
+    let event_type = envelope.event_type.as_str();
+    let (exchange, key, mandatory) = match &row.queue {
+        Some(queue) => (topology::TASK_EXCHANGE, queue.as_str(), true),
+        None => (topology::EXCHANGE, event_type, topology::has_queue(event_type)),
+    };
     let options = BasicPublishOptions {
-        mandatory: topology::has_queue(&envelope.event_type),
+        mandatory,
         ..BasicPublishOptions::default()
     };
-    let key = envelope.event_type.as_str();
     let properties = envelope.properties(service);
     let confirm = channel
-        .basic_publish(
-            topology::EXCHANGE.into(),
-            key.into(),
-            options,
-            &row.payload,
-            properties,
-        )
+        .basic_publish(exchange.into(), key.into(), options, &row.payload, properties)
         .await
         .map_err(|fault| fault.to_string())?;
     confirm.await.map_err(|fault| fault.to_string())

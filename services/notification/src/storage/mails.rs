@@ -122,6 +122,17 @@ pub async fn purge_budgets(db: impl PgExecutor<'_>, before: OffsetDateTime) -> R
     Ok(done.rows_affected())
 }
 
+/// Forgets mails that were sent or given up long ago: who was written to, and what about. Their bodies went when they were sent.
+pub async fn purge(db: impl PgExecutor<'_>, before: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "DELETE FROM notification.mails WHERE state <> 'pending' AND created_at < $1",
+        before,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// How many of a claim are chosen by how.
 #[derive(Debug, Clone, Copy)]
 pub struct Share {

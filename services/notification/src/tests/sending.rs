@@ -8,6 +8,7 @@ use super::relay::Relay;
 use super::school::{School, mail_settings};
 use crate::config::{MailSettings, TransportKind};
 use crate::domain::message::MailKind;
+use crate::jobs::remove_old;
 use crate::storage::mails::{Share, claim};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -53,6 +54,15 @@ async fn a_relay_that_is_away_costs_no_mail_and_is_left_alone_until_it_is_back()
     let sent = "SELECT count(*) FROM notification.mails WHERE state = 'sent'";
     assert_eq!(school.count(sent).await, 20);
     assert_eq!(relay.taken.load(Ordering::SeqCst), 20);
+    assert_eq!(remove_old(&school.app).await.unwrap().1, 0);
+    let user = school.user().await;
+    school.enroll(&user).await;
+    school.clock.advance(Duration::from_hours(91 * 24));
+    assert_eq!(
+        remove_old(&school.app).await.unwrap().1,
+        20,
+        "the one that waits stays"
+    );
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ pub struct Due {
     pub youtube_id: String,
 }
 
-/// Puts a video on the list, due at once when it is new or another one; takes a deleted one off.
-pub async fn keep(db: &mut PgConnection, video: &Video) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+/// Puts a video on the list, due at once when it is new or another one, and tells whether it is; takes a deleted one off.
+pub async fn keep(db: &mut PgConnection, video: &Video) -> Result<bool, sqlx::Error> {
+    let kept = sqlx::query!(
         "WITH gone AS (DELETE FROM video_progress.metadata WHERE video_id = $1 AND $3)
          INSERT INTO video_progress.metadata AS m (video_id, youtube_id, due_at)
          SELECT $1, $2, clock_timestamp() WHERE NOT $3
@@ -27,7 +27,37 @@ pub async fn keep(db: &mut PgConnection, video: &Video) -> Result<(), sqlx::Erro
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(kept.rows_affected() == 1)
+}
+
+/// Takes a video that YouTube was not asked for yet, whoever else is asking, and other new ones that nobody asks for, at most `limit`;
+/// nothing when the video itself is known or gone.
+pub async fn claim_new(
+    db: impl PgExecutor<'_>,
+    video: VideoId,
+    now: OffsetDateTime,
+    lease: Duration,
+    limit: i64,
+) -> Result<Vec<Due>, sqlx::Error> {
+    sqlx::query_as!(
+        Due,
+        "WITH own AS (
+             SELECT video_id FROM video_progress.metadata WHERE video_id = $1 AND status IS NULL
+         ), others AS (
+             SELECT video_id FROM video_progress.metadata WHERE status IS NULL AND due_at <= $2 AND video_id <> $1
+             ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED
+         )
+         UPDATE video_progress.metadata SET due_at = $3
+         WHERE video_id = ANY (ARRAY(SELECT video_id FROM own) || ARRAY(SELECT video_id FROM others))
+           AND EXISTS (SELECT FROM own)
+         RETURNING video_id, youtube_id",
+        video.0,
+        now,
+        now + lease,
+        limit - 1,
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// Takes what is due, at most `limit`, and keeps it from others for a while.

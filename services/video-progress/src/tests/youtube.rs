@@ -10,8 +10,14 @@ use super::*;
 use crate::config::YouTubeSettings;
 use crate::storage::metadata;
 use crate::storage::videos::Video;
-use crate::usecases::sync_metadata::MetadataSync;
+use crate::tasks::{FetchMetadata, tasks};
+use crate::usecases::sync_metadata::{MetadataSync, Wanted};
 use crate::youtube::YouTube;
+use event_bus::Relay;
+use postgres::WriteError;
+use task_queue::{TaskError, WorkerSettings, Workers, enqueue};
+use test_support::{TestBroker, eventually};
+use tokio_util::sync::CancellationToken;
 
 /// A YouTube of our own: it answers as told, and remembers what it was asked for.
 #[derive(Default)]
@@ -76,6 +82,25 @@ async fn keep(cinema: &Cinema, youtube_id: &str) -> VideoId {
     id
 }
 
+/// Asks for one batch of what is due and stores what is told; gives how many videos it was.
+async fn round(cinema: &Cinema, sync: &MetadataSync) -> Result<usize, TaskError> {
+    let Some(told) = sync.ask(Wanted::Due).await? else {
+        return Ok(0);
+    };
+    let stored = cinema.app.db.write::<_, WriteError, _, _>(|mut tx| async move {
+        told.store(&mut tx).await?;
+        tx.commit(told.count()).await
+    });
+    Ok(stored.await.unwrap())
+}
+
+fn waits(outcome: Result<usize, TaskError>) -> Duration {
+    match outcome {
+        Err(TaskError::NotNow { after, .. }) => after,
+        other => panic!("{other:?}"),
+    }
+}
+
 const TOLD: &str = "SELECT count(*) FROM video_progress.outbox WHERE type = 'video.metadata_fetched'";
 
 #[tokio::test]
@@ -87,7 +112,7 @@ async fn new_videos_are_asked_for_in_batches_and_only_changes_are_told() {
     }
     keep(&cinema, "'; DROP TAB").await;
     let mut rounds = Vec::new();
-    while let count @ 1.. = sync.round().await.unwrap() {
+    while let count @ 1.. = round(&cinema, &sync).await.unwrap() {
         rounds.push(count);
     }
     assert_eq!(rounds, [50, 11]);
@@ -105,10 +130,10 @@ async fn new_videos_are_asked_for_in_batches_and_only_changes_are_told() {
     assert_eq!(cinema.count(TOLD).await, 61);
     // The schedule has all asked for again, and there is nothing new to tell.
     cinema.clock.advance(Duration::from_hours(6));
-    assert_eq!(sync.round().await.unwrap(), 0);
+    assert_eq!(round(&cinema, &sync).await.unwrap(), 0);
     let due = metadata::all_due(cinema.app.db.primary(), cinema.clock.now()).await;
     assert_eq!(due.unwrap(), 61);
-    while sync.round().await.unwrap() > 0 {}
+    while round(&cinema, &sync).await.unwrap() > 0 {}
     assert_eq!(
         (stub.count.load(Ordering::SeqCst), cinema.count(TOLD).await),
         (4, 61)
@@ -123,14 +148,71 @@ async fn a_used_up_quota_waits_and_a_broken_answer_loses_nothing() {
     let quota = r#"{"error": {"errors": [{"reason": "quotaExceeded"}], "code": 403}}"#;
     let found = r#"{"items": [{"id": "abcdefghijk", "snippet": {"title": "T"}, "contentDetails": {"duration": "PT2M"}}]}"#;
     *stub.answers.lock() = vec![(200, found.into()), (200, "<html>".into()), (403, quota.into())];
-    assert_eq!(sync.round().await.unwrap(), 0);
-    assert_eq!(sync.round().await.unwrap(), 0, "not due for an hour");
+    assert_eq!(waits(round(&cinema, &sync).await), Duration::from_hours(1));
+    assert_eq!(
+        waits(round(&cinema, &sync).await),
+        Duration::from_hours(1),
+        "not asked again"
+    );
     assert_eq!(stub.count.load(Ordering::SeqCst), 1);
     cinema.clock.advance(Duration::from_hours(1));
-    assert_eq!(sync.round().await.unwrap(), 0, "an answer that cannot be read");
-    cinema.clock.advance(Duration::from_mins(1));
-    assert_eq!(sync.round().await.unwrap(), 1);
+    let unreadable = round(&cinema, &sync).await;
+    assert!(
+        matches!(unreadable, Err(TaskError::Transient(_))),
+        "{unreadable:?}"
+    );
+    assert_eq!(round(&cinema, &sync).await.unwrap(), 1);
     let known =
         "SELECT count(*) FROM video_progress.metadata WHERE status = 'available' AND duration_seconds = 120";
     assert_eq!((cinema.count(known).await, cinema.count(TOLD).await), (1, 1));
+}
+
+/// As when a teacher adds a course's worth of videos: each has a task, and few calls answer all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_videos_are_asked_for_in_the_background_many_a_call() {
+    let (cinema, broker) = tokio::join!(Cinema::open(), TestBroker::new());
+    let (sync, stub) = sync(&cinema).await;
+    let mut videos = Vec::new();
+    for number in 0..120 {
+        videos.push(keep(&cinema, &format!("video-{number:05}")).await);
+    }
+    let enqueued = cinema.app.db.write::<_, WriteError, _, _>(|mut tx| async move {
+        for video_id in videos {
+            enqueue(&mut tx, &FetchMetadata { video_id }).await?;
+        }
+        tx.commit(()).await
+    });
+    enqueued.await.unwrap();
+    let (stop, bus) = (CancellationToken::new(), broker.bus("video_progress"));
+    let settings = WorkerSettings {
+        high: 1,
+        default: 2,
+        low: 1,
+        lease_seconds: 60,
+    };
+    let db = cinema.app.db.clone();
+    let workers = Workers::new(
+        db.clone(),
+        bus.clone(),
+        tasks(sync),
+        "here",
+        settings,
+        stop.clone(),
+    );
+    let running = tokio::spawn(futures::future::join(
+        workers.run(),
+        Relay::new(db, bus).run(stop.clone()),
+    ));
+    eventually(Duration::from_mins(1), || async {
+        let done = "SELECT count(*) FROM video_progress.tasks WHERE state = 'succeeded'";
+        (cinema.count(done).await == 120).then_some(())
+    })
+    .await;
+    stop.cancel();
+    running.await.unwrap();
+    let unknown = "SELECT count(*) FROM video_progress.metadata WHERE status IS NULL";
+    assert_eq!((cinema.count(unknown).await, cinema.count(TOLD).await), (0, 120));
+    // Two workers, fifty a call: three calls, and few more where both asked at the same moment.
+    let calls = stub.count.load(Ordering::SeqCst);
+    assert!((3..=8).contains(&calls), "{calls} calls");
 }
