@@ -44,6 +44,7 @@ pub struct Clients {
     pub notification: RpcClient,
     pub video_progress: RpcClient,
     pub exam: RpcClient,
+    pub reporting: RpcClient,
 }
 
 impl Clients {
@@ -56,6 +57,7 @@ impl Clients {
             "notification" => Some(&self.notification),
             "video_progress" => Some(&self.video_progress),
             "exam" => Some(&self.exam),
+            "reporting" => Some(&self.reporting),
             _ => None,
         }
     }
@@ -92,6 +94,7 @@ impl App for Gateway {
                 notification: runtime.rpc("notification"),
                 video_progress: runtime.rpc("video_progress"),
                 exam: runtime.rpc("exam"),
+                reporting: runtime.rpc("reporting"),
             },
             shared: SharedAnswers::new(),
             body_timeout: Duration::from_secs(settings.http.body_timeout_seconds),

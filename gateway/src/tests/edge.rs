@@ -169,6 +169,7 @@ impl Edge {
                 notification: service("notification"),
                 video_progress: service("video_progress"),
                 exam: service("exam"),
+                reporting: service("reporting"),
             },
             shared: SharedAnswers::new(),
             body_timeout: Duration::from_secs(http.body_timeout_seconds),
