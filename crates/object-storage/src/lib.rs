@@ -75,11 +75,11 @@ impl Storage {
         };
         let client = ClientOptions::new()
             .with_timeout(TIMEOUT)
-            .with_connect_timeout(Duration::from_secs(5));
+            .with_connect_timeout(Duration::from_secs(5))
+            .with_allow_http(settings.endpoint.starts_with("http://"));
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(&settings.region)
-            .with_allow_http(settings.endpoint.starts_with("http://"))
             .with_client_options(client)
             .with_retry(RETRIES);
         if !settings.endpoint.is_empty() {

@@ -7,6 +7,8 @@ use time::macros::format_description;
 use time::{Date, Duration, Month, OffsetDateTime};
 
 const ZONE: &str = "Europe/Istanbul";
+/// No school has days before.
+const FIRST_YEAR: i32 = 2000;
 /// Most days that one question is about.
 const MAX_DAYS: i64 = 366;
 /// Days of a range that does not say where it begins.
@@ -24,8 +26,10 @@ pub fn today(now: OffsetDateTime) -> Date {
 }
 
 pub fn parse(field: &'static str, text: &str) -> Result<Date, Problem> {
-    Date::parse(text, format_description!("[year]-[month]-[day]"))
-        .map_err(|_| Problem::invalid_field(field, "date", "has to be a day such as 2027-01-15"))
+    let day = Date::parse(text, format_description!("[year]-[month]-[day]"));
+    day.ok()
+        .filter(|day| day.year() >= FIRST_YEAR)
+        .ok_or_else(|| Problem::invalid_field(field, "date", "has to be a day such as 2027-01-15"))
 }
 
 pub fn text(day: Date) -> String {
@@ -70,6 +74,9 @@ mod tests {
         assert_eq!(today(datetime!(2027-01-15 21:00:00 UTC)), date!(2027 - 01 - 16));
         assert_eq!(text(parse("date", "2027-01-05").unwrap()), "2027-01-05");
         assert!(parse("date", "2027-02-30").is_err() && parse("date", "15.01.2027").is_err());
+        for text in ["-999-01-01", "0001-01-01", "1999-12-31"] {
+            assert!(parse("date", text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use contracts::reporting::v1::{self as proto, ListActivityResponse};
 use contracts::{auth, timestamp};
 use problem::Problem;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use crate::storage::activity::Activity;
@@ -25,13 +25,16 @@ pub fn optional_id<T: FromStr>(field: &'static str, text: Option<&str>) -> Resul
 
 pub fn moment(field: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Problem> {
     let read = |text: &str| {
-        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
-            Problem::invalid_field(
-                field,
-                "rfc3339",
-                "has to be a moment such as 2027-01-15T08:00:00Z",
-            )
-        })
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok();
+        // At the end of the year 9999 there is none in UTC.
+        at.and_then(|at| at.checked_to_offset(UtcOffset::UTC))
+            .ok_or_else(|| {
+                Problem::invalid_field(
+                    field,
+                    "rfc3339",
+                    "has to be a moment such as 2027-01-15T08:00:00Z",
+                )
+            })
     };
     text.map(read).transpose()
 }

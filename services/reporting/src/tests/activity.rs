@@ -126,13 +126,7 @@ async fn a_course_is_for_its_staff_and_ones_own_is_without_grades() {
     school.hear(graded(ada, course, attempt, 2, 9), now).await;
     let see = async |who| {
         let caller = school.caller(who);
-        let asked = of_course(
-            &school.app,
-            &caller,
-            course,
-            Filter::default(),
-            paging(20, None),
-        );
+        let asked = of_course(&school.app, &caller, course, Filter::default(), paging(20, None));
         asked.await.map(|page| page.activities.len())
     };
     assert_eq!(see(teacher).await.unwrap(), 2);
