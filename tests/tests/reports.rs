@@ -142,7 +142,6 @@ async fn staff_read_what_happened_and_take_it_home_as_a_file() {
 
 /// A file of many parts comes through the gateway whole.
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::unwrap_used, reason = "a test that fails, fails")]
 async fn a_long_report_is_sent_part_by_part() {
     const LINES: usize = 90_000;
     let stack = Stack::start().await;

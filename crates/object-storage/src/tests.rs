@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,6 +8,7 @@ use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use clock::Clock;
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -52,12 +54,12 @@ async fn keeps_files(storage: &Storage) {
     assert_eq!((&part.content[..], part.next), (&b"a,b\r\n"[..], None));
 
     let mut names = storage
-        .names_before("reports", OffsetDateTime::now_utc() + time::Duration::hours(1))
+        .names_before("reports", Clock::system().now() + time::Duration::hours(1))
         .await
         .unwrap();
     names.sort();
     assert_eq!(names, ["reports/long", "reports/short"]);
-    let old = OffsetDateTime::now_utc() - time::Duration::hours(1);
+    let old = Clock::system().now() - time::Duration::hours(1);
     assert!(storage.names_before("reports", old).await.unwrap().is_empty());
     for name in ["reports/long", "reports/short", "reports/short"] {
         storage.delete(name).await.unwrap();
@@ -139,23 +141,20 @@ async fn list(
         let mut deleted = String::new();
         for key in keys {
             content.objects.remove(&key);
-            deleted.push_str(&format!("<Deleted><Key>{key}</Key></Deleted>"));
+            write!(deleted, "<Deleted><Key>{key}</Key></Deleted>").unwrap();
         }
         return xml(format!("<DeleteResult>{deleted}</DeleteResult>"));
     }
     let prefix = &parameters["prefix"];
-    let entries: String = content
-        .objects
-        .iter()
-        .filter(|(key, _)| key.starts_with(prefix))
-        .map(|(key, value)| {
-            format!(
-                "<Contents><Key>{key}</Key><LastModified>{}</LastModified><Size>{}</Size><ETag>\"1\"</ETag></Contents>",
-                stamp(),
-                value.len()
-            )
-        })
-        .collect();
+    let mut entries = String::new();
+    for (key, value) in content.objects.iter().filter(|(key, _)| key.starts_with(prefix)) {
+        let (at, size) = (stamp(), value.len());
+        write!(
+            entries,
+            "<Contents><Key>{key}</Key><LastModified>{at}</LastModified><Size>{size}</Size><ETag>\"1\"</ETag></Contents>"
+        )
+        .unwrap();
+    }
     xml(format!(
         "<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
     ))
@@ -163,7 +162,7 @@ async fn list(
 
 fn stamp() -> String {
     let format = time::format_description::well_known::Rfc3339;
-    OffsetDateTime::now_utc().format(&format).unwrap()
+    Clock::system().now().format(&format).unwrap()
 }
 
 async fn object(

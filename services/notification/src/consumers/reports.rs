@@ -24,7 +24,7 @@ pub async fn weekly_summary_made(
     };
     let kind = NotificationKind::WeeklySummary;
     let values = Values {
-        week: week(event),
+        week: week(&event),
         ..Values::default()
     };
     let body = app.texts.notification(kind, to.locale, &values);
@@ -39,7 +39,7 @@ pub async fn weekly_summary_made(
     tell(app, tx, delivery.id, &to, message).await
 }
 
-fn week(event: WeeklySummaryMade) -> Week {
+fn week(event: &WeeklySummaryMade) -> Week {
     Week {
         first_day: day(&event.first_day),
         last_day: day(&event.last_day),

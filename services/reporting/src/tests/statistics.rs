@@ -92,7 +92,7 @@ async fn figures_are_those_counted_by_hand() {
         assert_eq!(statistics::total(db, day).await.unwrap(), Some(expected.clone()));
         assert_eq!(daily(&school.app, None).await.unwrap(), before);
         let kept = statistics::of_course(db, course, (day, day)).await.unwrap();
-        assert_eq!(kept, [of_course_alone.clone()]);
+        assert_eq!(kept, std::slice::from_ref(&of_course_alone));
     }
     let caller = school.caller(teacher);
     let found = of_course(&school.app, &caller, course, Some("2027-01-14"), None)

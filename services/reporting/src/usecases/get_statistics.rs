@@ -43,7 +43,7 @@ pub async fn daily(app: &Reporting, date: Option<&str>) -> Result<DailyStatistic
         };
         Ok::<_, Problem>(DailyStatistics {
             registrations: figures.registrations,
-            figures: Some(message(figures, today)),
+            figures: Some(message(&figures, today)),
         })
     };
     let found = app.cache.get_or_load(&Key::DailyStats(date), ttl, load).await;
@@ -88,7 +88,7 @@ pub async fn of_course(
         course_id: course.into(),
         from: day::text(first),
         to: day::text(last),
-        days: days.into_iter().map(|one| message(one, today)).collect(),
+        days: days.iter().map(|one| message(one, today)).collect(),
     })
 }
 
@@ -102,7 +102,7 @@ async fn counted(
         .map_err(problem_of)
 }
 
-fn message(figures: Figures, today: Date) -> DayFigures {
+fn message(figures: &Figures, today: Date) -> DayFigures {
     DayFigures {
         date: day::text(figures.day),
         is_over: figures.day < today,

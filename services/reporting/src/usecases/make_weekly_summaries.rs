@@ -31,7 +31,7 @@ pub async fn make_weekly_summaries(app: &Reporting, day: Date) -> Result<usize, 
                 .map_err(WriteError::from)?;
             let new: HashSet<Uuid> = new.into_iter().collect();
             let events: Vec<WeeklySummaryMade> = batch
-                .into_iter()
+                .iter()
                 .filter(|week| new.contains(&week.teacher_id))
                 .map(|week| event(week, first, last))
                 .collect();
@@ -44,7 +44,7 @@ pub async fn make_weekly_summaries(app: &Reporting, day: Date) -> Result<usize, 
     Ok(told)
 }
 
-fn event(week: Week, first: Date, last: Date) -> WeeklySummaryMade {
+fn event(week: &Week, first: Date, last: Date) -> WeeklySummaryMade {
     WeeklySummaryMade {
         teacher_id: week.teacher_id.to_string(),
         first_day: day::text(first),

@@ -101,14 +101,14 @@ pub async fn work_once(app: &Reporting, stop: &CancellationToken) -> Result<bool
             );
             let last = "The report could not be made. Please ask again later.";
             let fate = fault.is_final().or((claimed.tries >= MAX_TRIES).then_some(last));
-            match fate {
-                Some(text) => operations::fail(db, &claimed, text, app.clock.now()).await?,
-                None => {
-                    let again = app.clock.now() + PAUSE * claimed.tries;
-                    operations::put_off(db, &claimed, again).await?;
-                }
+            if let Some(text) = fate {
+                operations::fail(db, &claimed, text, app.clock.now()).await?;
+                "failed"
+            } else {
+                let again = app.clock.now() + PAUSE * claimed.tries;
+                operations::put_off(db, &claimed, again).await?;
+                "put_off"
             }
-            if fate.is_some() { "failed" } else { "put_off" }
         }
     };
     metrics::counter!("reports_total", "kind" => kind, "outcome" => outcome).increment(1);
