@@ -17,17 +17,21 @@ import kubernetes_validate
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PROCESSES = ["gateway", "auth", "catalog", "enrollment", "notification", "video-progress", "exam"]
+PROCESSES = ["gateway", "auth", "catalog", "enrollment", "notification", "video-progress", "exam", "reporting"]
 KUBERNETES = ["1.29", kubernetes_validate.latest_version()]
 # Kinds that no Kubernetes release defines; their shape is checked by their operator only.
 FOREIGN_KINDS = {"ServiceMonitor"}
-# Names that compose leaves to its user: without a mail relay it writes mail to files.
-ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL"}
+# Names that compose leaves to its user: without a mail relay it writes mail to files, without a bucket reports to a volume.
+ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL", "SC_STORAGE__ACCESS_KEY_ID", "SC_STORAGE__SECRET_ACCESS_KEY"}
 # Without these no process starts in production, and no migration either: it checks all settings first.
 REQUIRED = {"SC_ENV", "SC_PAGE_TOKEN_KEY"}
 BINARIES = ROOT / "target/debug"
 # Stand-ins for secrets that secrets.sh does not make.
-EXAMPLES = {"notification_smtp_url": "smtps://user:password@relay.example:465"}
+EXAMPLES = {
+    "notification_smtp_url": "smtps://user:password@relay.example:465",
+    "reporting_storage_access_key_id": "example",
+    "reporting_storage_secret_access_key": "example",
+}
 
 EVERYTHING = {
     "process": {
@@ -63,7 +67,8 @@ NOTHING = {
 # No secret at all, which only a process without a migration can be.
 BARE = {"process": {"migration": {"enabled": False}, "secrets": {key: None for key in (
     "SC_DATABASE__URL", "SC_REDIS__URL", "SC_AMQP__URL", "SC_SERVICE_SECRET", "SC_KEYS__ENCRYPTION_KEY",
-    "SC_MAIL__SMTP_URL", "SC_PAGE_TOKEN_KEY", *(f"SC_SERVICE_SECRETS__{name.upper().replace('-', '_')}" for name in PROCESSES))}}}
+    "SC_MAIL__SMTP_URL", "SC_PAGE_TOKEN_KEY", "SC_STORAGE__ACCESS_KEY_ID", "SC_STORAGE__SECRET_ACCESS_KEY",
+    *(f"SC_SERVICE_SECRETS__{name.upper().replace('-', '_')}" for name in PROCESSES))}}}
 COMBINATIONS = {"defaults": {}, "everything": EVERYTHING, "nothing": NOTHING, "bare": BARE}
 INGRESS = {"ingress": {"enabled": True, "className": "nginx", "annotations": {"a": "b"}, "tlsSecret": "school-tls"}}
 

@@ -10,4 +10,5 @@ psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$PO
     --set notification_password="$(password notification)" \
     --set video_progress_password="$(password video_progress)" \
     --set exam_password="$(password exam)" \
+    --set reporting_password="$(password reporting)" \
     --file /etc/sc/roles.sql

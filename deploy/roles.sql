@@ -1,5 +1,5 @@
 -- Login roles and schemas: each service owns one schema and sees no other. Idempotent; run by psql as a superuser with the
--- passwords as variables: psql -v auth_password=... -v catalog_password=... -v enrollment_password=... -v notification_password=... -v video_progress_password=... -v exam_password=...
+-- passwords as variables: psql -v auth_password=... -v catalog_password=... -v enrollment_password=... -v notification_password=... -v video_progress_password=... -v exam_password=... -v reporting_password=...
 -- A prefix for the roles (-v role_prefix=test_) lets several installations share one server.
 \set ON_ERROR_STOP on
 \if :{?role_prefix}
@@ -18,7 +18,8 @@ INSERT INTO service_roles VALUES
     ('enrollment', :'role_prefix' || 'enrollment', :'enrollment_password'),
     ('notification', :'role_prefix' || 'notification', :'notification_password'),
     ('video_progress', :'role_prefix' || 'video_progress', :'video_progress_password'),
-    ('exam', :'role_prefix' || 'exam', :'exam_password');
+    ('exam', :'role_prefix' || 'exam', :'exam_password'),
+    ('reporting', :'role_prefix' || 'reporting', :'reporting_password');
 
 -- Nobody has anything that is not given below.
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

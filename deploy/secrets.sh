@@ -30,11 +30,11 @@ put amqp_url "amqp://sc:$(get rabbitmq_password)@rabbitmq:5672/%2f"
 put rabbitmq_conf "default_user = sc
 default_pass = $(get rabbitmq_password)
 "
-for service in auth catalog enrollment notification video_progress exam; do
+for service in auth catalog enrollment notification video_progress exam reporting; do
     put "${service}_database_password" "$(random 24)"
     put "${service}_database_url" "postgres://sc_${service}:$(get "${service}_database_password")@postgres:5432/sc"
 done
-for process in gateway catalog enrollment notification video_progress exam; do
+for process in gateway catalog enrollment notification video_progress exam reporting; do
     put "${process}_service_secret" "$(random 32)"
 done
 # One for all processes: seals page tokens.

@@ -46,6 +46,7 @@ pub struct Clients {
     pub notification: RpcClient,
     pub video_progress: RpcClient,
     pub exam: RpcClient,
+    pub reporting: RpcClient,
 }
 
 impl Clients {
@@ -58,6 +59,7 @@ impl Clients {
             "notification" => Some(&self.notification),
             "video_progress" => Some(&self.video_progress),
             "exam" => Some(&self.exam),
+            "reporting" => Some(&self.reporting),
             _ => None,
         }
     }
@@ -98,6 +100,7 @@ impl App for Gateway {
                 notification: runtime.rpc("notification"),
                 video_progress: runtime.rpc("video_progress"),
                 exam: runtime.rpc("exam"),
+                reporting: runtime.rpc("reporting"),
             },
             shared: SharedAnswers::new(),
             shedding,

@@ -10,6 +10,7 @@ use contracts::catalog::v1::rpc::ListCategories;
 use contracts::enrollment::v1::rpc::ListMyEnrollments;
 use contracts::exam::v1::rpc::ListMyResults;
 use contracts::notification::v1::rpc::ListNotifications;
+use contracts::reporting::v1::rpc::ListMyActivity;
 use contracts::video_progress::v1::rpc::ListMyProgress;
 use rpc_client::RpcClient;
 use service_runtime::admin::Health;
@@ -38,6 +39,7 @@ struct Seen {
     notification: AtomicBool,
     video_progress: AtomicBool,
     exam: AtomicBool,
+    reporting: AtomicBool,
 }
 
 /// How a service took a call without a token.
@@ -64,22 +66,31 @@ impl Watch {
             .shows("notification", probe(|seen| &seen.notification))
             .shows("video_progress", probe(|seen| &seen.video_progress))
             .shows("exam", probe(|seen| &seen.exam))
+            .shows("reporting", probe(|seen| &seen.reporting))
     }
 
     /// Asks all services again and again.
     pub async fn run(self, clients: Clients, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let (auth, catalog, enrollment, notification, video_progress, exam) = tokio::join!(
+            let (auth, catalog, enrollment, notification, video_progress, exam, reporting) = tokio::join!(
                 ask::<GetJwks>(&clients.auth),
                 ask::<ListCategories>(&clients.catalog),
                 ask::<ListMyEnrollments>(&clients.enrollment),
                 ask::<ListNotifications>(&clients.notification),
                 ask::<ListMyProgress>(&clients.video_progress),
                 ask::<ListMyResults>(&clients.exam),
+                ask::<ListMyActivity>(&clients.reporting),
             );
             let seen = &self.seen;
             // Catalog alone reads its tables for anybody. While it is away, the answers of others have to do.
-            let others = [&auth, &enrollment, &notification, &video_progress, &exam];
+            let others = [
+                &auth,
+                &enrollment,
+                &notification,
+                &video_progress,
+                &exam,
+                &reporting,
+            ];
             let others = others.iter().any(|answer| answer.is_there);
             let database = catalog.did_it || (!catalog.is_there && others);
             seen.database.store(database, Ordering::Relaxed);
@@ -91,6 +102,7 @@ impl Watch {
                 (&seen.notification, notification),
                 (&seen.video_progress, video_progress),
                 (&seen.exam, exam),
+                (&seen.reporting, reporting),
             ] {
                 service.store(answer.is_there, Ordering::Relaxed);
                 is_whole &= answer.is_there;

@@ -1,5 +1,6 @@
 //! Every RPC with an HTTP rule as a route, through one generic handler.
 
+mod files;
 mod reply;
 pub mod shared;
 
@@ -12,6 +13,7 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use contracts::{Rest, RestInput, RestVisitor};
+use futures::StreamExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -152,8 +154,16 @@ async fn serve<R: Rest>(
         idempotency_key,
         ..request_context::current()
     };
-    let answer = request_context::scope(context, client::<R>(gateway)?.call::<R>(request)).await?;
-    reply::reply::<R>(answer, headers)
+    let client = client::<R>(gateway)?;
+    let first = client.call::<R>(request.clone());
+    let answer = request_context::scope(context.clone(), first).await?;
+    let more = files::rest_of::<R>(answer.get_ref(), request, client, context);
+    let mut response = reply::reply::<R>(answer, headers)?;
+    if let Some(more) = more {
+        let first = std::mem::take(response.body_mut());
+        *response.body_mut() = Body::from_stream(first.into_data_stream().chain(more));
+    }
+    Ok(response)
 }
 
 fn unreadable(fault: Box<dyn std::error::Error + Send + Sync>) -> Problem {

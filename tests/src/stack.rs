@@ -32,17 +32,19 @@ pub enum Process {
     Notification,
     VideoProgress,
     Exam,
+    Reporting,
     Gateway,
 }
 
 impl Process {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Auth,
         Self::Catalog,
         Self::Enrollment,
         Self::Notification,
         Self::VideoProgress,
         Self::Exam,
+        Self::Reporting,
         Self::Gateway,
     ];
 
@@ -54,6 +56,7 @@ impl Process {
             Self::Notification => "notification",
             Self::VideoProgress => "video-progress",
             Self::Exam => "exam",
+            Self::Reporting => "reporting",
             Self::Gateway => "gateway",
         }
     }
@@ -300,6 +303,7 @@ impl Stack {
                     "NOTIFICATION",
                     "VIDEO_PROGRESS",
                     "EXAM",
+                    "REPORTING",
                 ] {
                     command.env(format!("SC_SERVICE_SECRETS__{other}"), SECRET);
                 }
@@ -308,6 +312,9 @@ impl Stack {
                 command.env("SC_MAIL__DIRECTORY", self.folder.path().join("mail"));
                 // Journeys count mails of one user by the dozen.
                 command.env("SC_MAIL__HOURLY_CAP", "1000");
+            }
+            "reporting" => {
+                command.env("SC_STORAGE__LOCATION", self.folder.path().join("objects"));
             }
             _ => {}
         }

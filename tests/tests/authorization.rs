@@ -212,6 +212,7 @@ impl World {
             "SaveAnswer" => json!({"sequence": 1, "option_ids": [things.exam.option]}),
             "PutAccommodation" => json!({"extra_seconds": 60}),
             "GradeAnswer" => json!({"score": 1}),
+            "CreateReport" => json!({"kind": "results"}),
             "CreateAnnouncement" => json!({"title": "T", "body": "B"}),
             _ => json!({}),
         }

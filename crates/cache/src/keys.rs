@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use time::Date;
 use typed_id::{CourseId, UserId};
 
 /// A key. No key is built anywhere else.
@@ -17,6 +18,8 @@ pub enum Key {
         filters: String,
     },
     Categories,
+    /// The school's figures of a day (C-JOB-10).
+    DailyStats(Date),
     /// A revoked session, for readers outside of our processes (C-AUTH-02).
     RevokedSession(String),
     RevokedUser(UserId),
@@ -35,6 +38,7 @@ impl fmt::Display for Key {
             Self::CourseListGeneration => f.write_str("sc:courses:list:generation"),
             Self::CourseList { generation, filters } => write!(f, "sc:courses:list:{generation}:{filters}"),
             Self::Categories => f.write_str("sc:categories:list:all"),
+            Self::DailyStats(day) => write!(f, "sc:stats:daily:{day}"),
             Self::RevokedSession(id) => write!(f, "session:jwt:blacklist:{id}"),
             Self::RevokedUser(id) => write!(f, "session:user:{id}:revoked"),
             Self::LiveTicket(hash) => write!(f, "sc:live:ticket:{hash}"),
@@ -46,6 +50,8 @@ impl fmt::Display for Key {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::date;
+
     use super::*;
 
     #[test]
@@ -65,6 +71,10 @@ mod tests {
                 "sc:courses:list:7:ab12".into(),
             ),
             (Key::Categories, "sc:categories:list:all".into()),
+            (
+                Key::DailyStats(date!(2024 - 12 - 24)),
+                "sc:stats:daily:2024-12-24".into(),
+            ),
             (
                 Key::RevokedSession(id.into()),
                 format!("session:jwt:blacklist:{id}"),

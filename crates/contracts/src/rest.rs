@@ -18,6 +18,11 @@ pub trait Rest: Rpc {
         None
     }
 
+    /// Asks for that part of a file next. False for a request that knows no parts.
+    fn set_part(_request: &mut Self::Request, _part: i32) -> bool {
+        false
+    }
+
     /// The `Location` of what was created.
     fn location(_response: &Self::Response) -> Option<String> {
         None

@@ -29,6 +29,7 @@ pub const PROCESSES: &[&str] = &[
     "notification",
     "video-progress",
     "exam",
+    "reporting",
     "gateway",
 ];
 /// Those with a schema.
@@ -39,6 +40,7 @@ pub const SERVICES: &[&str] = &[
     "notification",
     "video-progress",
     "exam",
+    "reporting",
 ];
 /// Those with demo data, in the order in which it builds on each other.
 const SEEDED: &[&str] = &["auth", "catalog", "enrollment", "exam"];
@@ -306,7 +308,7 @@ fn wait_ready(
 pub fn reset(folder: &Path) -> Result<()> {
     stop(folder)?;
     servers::PrivatePostgres::remove_data(&folder.join("postgres"));
-    for part in ["redis", "rabbitmq", "mail", "log", "secrets.json"] {
+    for part in ["redis", "rabbitmq", "mail", "objects", "log", "secrets.json"] {
         let path = folder.join(part);
         let _ = if path.is_dir() {
             fs::remove_dir_all(&path)

@@ -141,6 +141,48 @@ pub const QUEUES: &[Queue] = &[
         types: &["user.erased"],
     },
     Queue {
+        service: "reporting",
+        topic: "users",
+        types: &["user.registered", "user.updated"],
+    },
+    Queue {
+        service: "reporting",
+        topic: "courses",
+        types: &["course.changed"],
+    },
+    Queue {
+        service: "reporting",
+        topic: "enrollments",
+        types: &["enrollment.created", "enrollment.status_changed"],
+    },
+    // What happened; apart from the projections, which others wait for.
+    Queue {
+        service: "reporting",
+        topic: "activity",
+        types: &[
+            "user.registered",
+            "user.updated",
+            "course.changed",
+            "video.changed",
+            "enrollment.created",
+            "enrollment.status_changed",
+            "progress.video_completed",
+            "progress.course_completed",
+            "exam.attempt_submitted",
+            "exam.attempt_graded",
+        ],
+    },
+    Queue {
+        service: "reporting",
+        topic: "erasures",
+        types: &["user.erased"],
+    },
+    Queue {
+        service: "notification",
+        topic: "reports",
+        types: &["report.weekly_summary_made"],
+    },
+    Queue {
         service: "auth",
         topic: "erasures",
         types: &["user.data_erased"],

@@ -200,6 +200,11 @@ fn write_rest(code: &mut String, method: &Method, http: &Http) -> Result<()> {
         code.push_str(
             "fn file(response: &Self::Response) -> Option<&crate::files::v1::File> { Some(response) }",
         );
+        if method.descriptor.input().get_field_by_name("part").is_some() {
+            code.push_str(
+                "fn set_part(request: &mut Self::Request, part: i32) -> bool { request.part = Some(part); true }",
+            );
+        }
     }
     code.push('}');
     Ok(())

@@ -170,6 +170,7 @@ impl Edge {
                 notification: service("notification"),
                 video_progress: service("video_progress"),
                 exam: service("exam"),
+                reporting: service("reporting"),
             },
             shared: SharedAnswers::new(),
             shedding: Shedding::new(http.max_in_flight),

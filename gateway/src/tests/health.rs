@@ -68,6 +68,7 @@ async fn it_is_not_ready_with_nobody_behind_it_or_while_it_stops() {
             "notification",
             "video_progress",
             "exam",
+            "reporting",
         ],
         ..Options::default()
     })

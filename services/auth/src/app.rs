@@ -45,12 +45,23 @@ pub struct Auth {
     pub sealer: Sealer,
     /// The services that hold personal data.
     pub data_holders: Vec<RpcClient>,
+    /// The services that have operations of their own.
+    pub operation_holders: Vec<RpcClient>,
     pub wake_operations: Notify,
     pub settings: Settings,
 }
 
 /// Everybody but this service itself.
-const DATA_HOLDERS: &[&str] = &["catalog", "enrollment", "video_progress", "exam", "notification"];
+const DATA_HOLDERS: &[&str] = &[
+    "catalog",
+    "enrollment",
+    "video_progress",
+    "exam",
+    "notification",
+    "reporting",
+];
+/// Who has operations of its own.
+const OPERATION_HOLDERS: &[&str] = &["reporting"];
 
 /// What the process brings along.
 pub struct Parts {
@@ -62,6 +73,7 @@ pub struct Parts {
     pub issuer: String,
     pub audience: String,
     pub data_holders: Vec<RpcClient>,
+    pub operation_holders: Vec<RpcClient>,
 }
 
 impl Auth {
@@ -76,6 +88,7 @@ impl Auth {
             issuer: tokens.issuer.clone(),
             audience: tokens.audience.clone(),
             data_holders: DATA_HOLDERS.iter().map(|name| runtime.rpc(name)).collect(),
+            operation_holders: OPERATION_HOLDERS.iter().map(|name| runtime.rpc(name)).collect(),
         };
         Self::assemble(parts, settings)
     }
@@ -103,6 +116,7 @@ impl Auth {
             device_key: derived(b"known-device"),
             sealer,
             data_holders: parts.data_holders,
+            operation_holders: parts.operation_holders,
             wake_operations: Notify::new(),
             db: parts.db,
             clock: parts.clock,

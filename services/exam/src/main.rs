@@ -8,7 +8,6 @@ mod grpc;
 mod jobs;
 mod personal_data;
 mod snapshots;
-mod spreadsheet;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -93,6 +93,7 @@ impl App for Notification {
         runtime.consume(consumers::accounts(&app));
         runtime.consume(consumers::enrollments(&app));
         runtime.consume(consumers::learning(&app));
+        runtime.consume(consumers::reports(&app));
         personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             routes.add_service(NotificationServiceServer::new(NotificationGrpc::new(app)));

@@ -3,13 +3,14 @@
 mod accounts;
 mod enrollments;
 mod learning;
+pub mod reports;
 mod users;
 
 use std::sync::Arc;
 
 use contracts::events::v1::{
     CourseVideosCompleted, EnrollmentCreated, ExamAttemptGraded, UserPasswordResetRequested, UserRegistered,
-    UserRegistrationRepeated, UserUpdated, UserVerificationRequested,
+    UserRegistrationRepeated, UserUpdated, UserVerificationRequested, WeeklySummaryMade,
 };
 use event_bus::Subscription;
 
@@ -65,4 +66,13 @@ pub fn learning(app: &Arc<Notification>) -> Subscription {
             let app = Arc::clone(&graded);
             Box::pin(async move { learning::attempt_graded(&app, tx, delivery).await })
         })
+}
+
+/// `notification.reports`: what somebody is told of a time that is over.
+pub fn reports(app: &Arc<Notification>) -> Subscription {
+    let made = Arc::clone(app);
+    Subscription::new("notification", "reports").on::<WeeklySummaryMade, _>(move |tx, delivery| {
+        let app = Arc::clone(&made);
+        Box::pin(async move { reports::weekly_summary_made(&app, tx, delivery).await })
+    })
 }

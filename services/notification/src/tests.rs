@@ -3,6 +3,7 @@
 mod announcements;
 mod digests;
 mod relay;
+mod reports;
 mod school;
 mod sending;
 mod telling;

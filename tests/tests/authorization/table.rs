@@ -104,6 +104,12 @@ pub const TABLE: &[(&str, [u16; 6])] = &[
     ("ListAccommodations", [401, 403, 403, 200, 403, 200]),
     ("GradeAnswer", [401, 403, 403, 200, 404, 200]),
     ("Regrade", [401, 403, 403, 200, 403, 200]),
+    ("ListActivity", [401, 403, 403, 403, 403, 200]),
+    ("ListCourseActivity", [401, 403, 403, 200, 403, 200]),
+    ("ListMyActivity", [401, 200, 200, 200, 200, 200]),
+    ("GetDailyStatistics", [401, 403, 403, 403, 403, 200]),
+    ("GetCourseStatistics", [401, 403, 403, 200, 403, 200]),
+    ("CreateReport", [401, 403, 403, 202, 403, 202]),
     ("GetOperation", [401, 404, 404, 404, 404, 200]),
     ("GetOperationResult", [401, 404, 404, 404, 404, 200]),
     // Last, as they end the askers' sessions and their accounts; the last admin stays.
@@ -125,4 +131,7 @@ pub const DRAFTS: &[(&str, [u16; 6])] = &[
     ("ListExams", [401, 404, 404, 200, 404, 200]),
     ("CreateAnnouncement", [401, 403, 403, 201, 404, 201]),
     ("ListAnnouncements", [401, 404, 404, 200, 404, 200]),
+    ("ListCourseActivity", [401, 403, 403, 200, 404, 200]),
+    ("GetCourseStatistics", [401, 403, 403, 200, 404, 200]),
+    ("CreateReport", [401, 403, 403, 202, 404, 202]),
 ];

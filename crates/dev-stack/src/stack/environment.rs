@@ -142,6 +142,10 @@ pub fn environment(
             put("SC_MAIL__TRANSPORT", "file".into());
             put("SC_MAIL__DIRECTORY", folder.join("mail").display().to_string());
         }
+        "reporting" => put(
+            "SC_STORAGE__LOCATION",
+            folder.join("objects").display().to_string(),
+        ),
         _ => {}
     }
     all.retain(|(key, _)| std::env::var_os(key).is_none());

@@ -27,8 +27,8 @@ impl OperationService for OperationGrpc {
         request: Request<GetOperationRequest>,
     ) -> Result<Response<Operation>, Status> {
         let (caller, req) = admit(request)?;
-        let operation = operations::operation(&self.app, &caller, id("id", &req.id)?).await?;
-        Ok(Response::new(operation.into()))
+        let operation = operations::find(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(operation))
     }
 
     async fn get_operation_result(
@@ -36,11 +36,8 @@ impl OperationService for OperationGrpc {
         request: Request<GetOperationResultRequest>,
     ) -> Result<Response<File>, Status> {
         let (caller, req) = admit(request)?;
-        let (name, content) = operations::result(&self.app, &caller, id("id", &req.id)?).await?;
-        Ok(Response::new(File {
-            content_type: "application/json".into(),
-            name,
-            content,
-        }))
+        let part = req.part.unwrap_or_default();
+        let file = operations::find_result(&self.app, &caller, id("id", &req.id)?, part).await?;
+        Ok(Response::new(file))
     }
 }

@@ -197,6 +197,7 @@ fn assemble(database: &TestDatabase, redis: &TestRedis, clock: &Clock, encryptio
         issuer: "student-coaching".into(),
         audience: "student-coaching-api".into(),
         data_holders: Vec::new(),
+        operation_holders: Vec::new(),
     };
     Auth::assemble(parts, settings(encryption_key)).unwrap()
 }

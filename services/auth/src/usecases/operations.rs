@@ -4,7 +4,12 @@
 use std::sync::Arc;
 
 use access_token::{Caller, permissions};
+use contracts::files::v1::File;
+use contracts::operations::v1::rpc::{GetHeldOperation, GetHeldOperationResult};
+use contracts::operations::v1::{GetHeldOperationRequest, GetHeldOperationResultRequest};
+use contracts::{Rpc, auth::v1 as proto};
 use problem::{Problem, codes};
+use request_context::RequestContext;
 use time::Duration;
 use tokio_util::sync::CancellationToken;
 use typed_id::UserId;
@@ -18,6 +23,59 @@ use crate::storage::operations::{self, Claimed, Operation};
 pub const LEASE: Duration = Duration::seconds(60);
 const MAX_TRIES: i32 = 3;
 const PERIOD: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// An operation of this service, or else one of the caller's that another service holds: all have one space of ids.
+pub async fn find(app: &Auth, caller: &Caller, id: Uuid) -> Result<proto::Operation, Problem> {
+    match operation(app, caller, id).await {
+        Err(problem) if problem.code() == &codes::NOT_FOUND => {
+            let request = GetHeldOperationRequest {
+                id: id.to_string(),
+                user_id: caller.user()?.id.to_string(),
+            };
+            ask_holders::<GetHeldOperation>(app, request).await
+        }
+        own => own.map(Into::into),
+    }
+}
+
+/// A part of the result of such an operation.
+pub async fn find_result(app: &Auth, caller: &Caller, id: Uuid, part: i32) -> Result<File, Problem> {
+    match result(app, caller, id).await {
+        Err(problem) if problem.code() == &codes::NOT_FOUND => {
+            let request = GetHeldOperationResultRequest {
+                id: id.to_string(),
+                user_id: caller.user()?.id.to_string(),
+                part,
+            };
+            ask_holders::<GetHeldOperationResult>(app, request).await
+        }
+        // Ours are of one part.
+        Ok(_) if part > 0 => Err(Problem::new(&codes::NOT_FOUND)),
+        own => own.map(|(name, content)| File {
+            content_type: "application/json".into(),
+            name,
+            content,
+            next_part: 0,
+        }),
+    }
+}
+
+/// Asks whoever has operations of its own, until one knows. That one is away is no reason to say that there is none.
+async fn ask_holders<R: Rpc>(app: &Auth, request: R::Request) -> Result<R::Response, Problem> {
+    let token = app.keys.issue_service("auth", LEASE).map_err(Problem::internal)?;
+    let context = RequestContext {
+        authorization: Some(token.as_str().into()),
+        ..request_context::current()
+    };
+    for holder in &app.operation_holders {
+        let answer = request_context::scope(context.clone(), holder.call::<R>(request.clone())).await;
+        match answer.map_err(Problem::from) {
+            Err(problem) if problem.code() == &codes::NOT_FOUND => {}
+            answer => return Ok(answer?.into_inner()),
+        }
+    }
+    Err(Problem::new(&codes::NOT_FOUND))
+}
 
 /// An operation of the caller's, or anybody's for those who may write users. What one may not know of is not there.
 pub async fn operation(app: &Auth, caller: &Caller, id: Uuid) -> Result<Operation, Problem> {

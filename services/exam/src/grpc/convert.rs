@@ -5,12 +5,12 @@ use std::str::FromStr;
 use contracts::exam::v1 as proto;
 use contracts::timestamp;
 use problem::Problem;
+use spreadsheet::Format;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::domain::revision::Draw;
 use crate::domain::score::Score;
-use crate::spreadsheet::Format;
 use crate::storage::exams::Exam;
 use crate::usecases::exams::Changes;
 use crate::usecases::{Page, Paging};
@@ -34,11 +34,7 @@ pub fn points(field: &'static str, points: f64) -> Result<Score, Problem> {
 }
 
 pub fn format(text: Option<&str>) -> Format {
-    match text {
-        Some("csv_tr") => Format::CsvTurkish,
-        Some("xlsx") => Format::Xlsx,
-        _ => Format::Csv,
-    }
+    text.and_then(|text| text.parse().ok()).unwrap_or(Format::Csv)
 }
 
 /// `None` leaves the field; an empty text clears it.

@@ -1,3 +1,4 @@
+use spreadsheet::Format;
 use typed_id::QuestionId;
 
 use super::classroom::{Classroom, code, single};
@@ -5,7 +6,6 @@ use crate::domain::answer::Answer;
 use crate::domain::attempt::State;
 use crate::domain::question::{Body, Content};
 use crate::domain::score::{FULL, Score};
-use crate::spreadsheet::Format;
 use crate::usecases::exams::{Changes, create};
 use crate::usecases::export_results::export_results;
 use crate::usecases::grade_answer::grade_answer;

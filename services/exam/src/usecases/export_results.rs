@@ -4,6 +4,7 @@ use access_token::Caller;
 use contracts::files::v1::File;
 use postgres::problem_of;
 use problem::Problem;
+use spreadsheet::{Cell, Format};
 use time::format_description::well_known::Rfc3339;
 use typed_id::{ExamId, UserId};
 
@@ -11,7 +12,6 @@ use super::exams::for_staff;
 use crate::app::Exams;
 use crate::domain::policy::final_score;
 use crate::domain::score::Score;
-use crate::spreadsheet::{Cell, Format, write};
 use crate::storage::attempts::{self, Listed};
 
 const BATCH: i64 = 1_000;
@@ -82,5 +82,10 @@ pub async fn export_results(
             points(counting),
         ]);
     }
-    write(&format!("results-{id}"), format, &rows)
+    Ok(File {
+        content_type: format.content_type().to_owned(),
+        name: format!("results-{id}.{}", format.ending()),
+        content: spreadsheet::write(format, &rows).map_err(Problem::internal)?,
+        next_part: 0,
+    })
 }

@@ -128,5 +128,6 @@ pub async fn export_questions(
         content_type: "text/plain; charset=utf-8".into(),
         name: format!("questions-{course}.gift"),
         content: write_gift(&all).into_bytes(),
+        next_part: 0,
     })
 }

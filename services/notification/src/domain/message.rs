@@ -72,18 +72,21 @@ pub enum MailKind {
     RegistrationRepeated,
     EnrollmentCreated,
     Announcement,
+    /// A teacher's week.
+    WeeklySummary,
     /// Several messages in one.
     Digest,
 }
 
 impl MailKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Welcome,
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::RegistrationRepeated,
         Self::EnrollmentCreated,
         Self::Announcement,
+        Self::WeeklySummary,
         Self::Digest,
     ];
 
@@ -95,6 +98,7 @@ impl MailKind {
             Self::RegistrationRepeated => "registration_repeated",
             Self::EnrollmentCreated => "enrollment_created",
             Self::Announcement => "announcement",
+            Self::WeeklySummary => "weekly_summary",
             Self::Digest => "digest",
         }
     }
@@ -107,6 +111,7 @@ impl MailKind {
             }
             Self::EnrollmentCreated => Some(Category::Courses),
             Self::Announcement => Some(Category::Announcements),
+            Self::WeeklySummary => Some(Category::Reports),
             Self::Digest => None,
         }
     }
@@ -121,7 +126,7 @@ impl MailKind {
         match self {
             Self::VerifyEmail | Self::ResetPassword => Priority::High,
             Self::Welcome | Self::RegistrationRepeated | Self::EnrollmentCreated => Priority::Default,
-            Self::Announcement | Self::Digest => Priority::Low,
+            Self::Announcement | Self::WeeklySummary | Self::Digest => Priority::Low,
         }
     }
 }
@@ -134,15 +139,17 @@ pub enum NotificationKind {
     CourseCompleted,
     ExamGraded,
     Announcement,
+    WeeklySummary,
 }
 
 impl NotificationKind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Welcome,
         Self::EnrollmentCreated,
         Self::CourseCompleted,
         Self::ExamGraded,
         Self::Announcement,
+        Self::WeeklySummary,
     ];
 
     pub fn category(self) -> Category {
@@ -151,6 +158,7 @@ impl NotificationKind {
             Self::EnrollmentCreated | Self::CourseCompleted => Category::Courses,
             Self::ExamGraded => Category::Exams,
             Self::Announcement => Category::Announcements,
+            Self::WeeklySummary => Category::Reports,
         }
     }
 
@@ -162,6 +170,7 @@ impl NotificationKind {
             Self::CourseCompleted => "course_completed",
             Self::ExamGraded => "exam_graded",
             Self::Announcement => "announcement",
+            Self::WeeklySummary => "weekly_summary",
         }
     }
 
@@ -173,6 +182,7 @@ impl NotificationKind {
             Self::CourseCompleted => "progress.course_completed",
             Self::ExamGraded => "exam.attempt_graded",
             Self::Announcement => "announcement",
+            Self::WeeklySummary => "report.weekly_summary_made",
         }
     }
 }
@@ -188,4 +198,20 @@ pub struct Values {
     pub body: String,
     /// Human-readable, in the school's time zone.
     pub expires_at: String,
+    pub week: Week,
+}
+
+/// A teacher's week, as the texts tell it.
+#[derive(Debug, Clone, Default)]
+pub struct Week {
+    /// Its Monday and Sunday, for people.
+    pub first_day: String,
+    pub last_day: String,
+    pub active_students: i32,
+    pub enrollments: i32,
+    pub videos_completed: i32,
+    pub courses_completed: i32,
+    pub attempts_submitted: i32,
+    /// Without decimals; empty when nothing was graded.
+    pub average_score: String,
 }

@@ -49,6 +49,8 @@ mod tests {
         for kind in MailKind::ALL {
             let expected = match kind {
                 MailKind::VerifyEmail | MailKind::ResetPassword => Route::At(now),
+                // Unless it is wanted at once.
+                MailKind::WeeklySummary => Route::Digest(next_digest(true, &zone, now)),
                 _ => morning,
             };
             assert_eq!(route(kind, &preferences, &zone, now), expected, "{kind:?}");

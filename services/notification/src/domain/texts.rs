@@ -192,10 +192,17 @@ impl Texts {
             title,
             body,
             expires_at,
+            week,
         } = values;
+        let week = context! {
+            first_day => &week.first_day, last_day => &week.last_day, active_students => week.active_students,
+            enrollments => week.enrollments, videos_completed => week.videos_completed,
+            courses_completed => week.courses_completed, attempts_submitted => week.attempts_submitted,
+            average_score => &week.average_score,
+        };
         self.environment.render_str(
             text,
-            context! { name, course_title, exam_title, title, body, expires_at },
+            context! { name, course_title, exam_title, title, body, expires_at, week },
         )
     }
 }

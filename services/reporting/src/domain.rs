@@ -1,0 +1,5 @@
+//! Rules without I/O.
+
+pub mod day;
+pub mod fact;
+pub mod report;

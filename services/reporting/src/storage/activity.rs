@@ -1,0 +1,116 @@
+use serde_json::Value;
+use sqlx::PgExecutor;
+use time::OffsetDateTime;
+use typed_id::{CourseId, EventId, UserId};
+use uuid::Uuid;
+
+use crate::domain::fact::Fact;
+
+/// Keeps what an event told, once, and marks its day when that is over already. Nothing is kept under the id of who was erased.
+pub async fn insert(
+    db: impl PgExecutor<'_>,
+    id: EventId,
+    at: OffsetDateTime,
+    kind: &str,
+    fact: &Fact,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH added AS (
+             INSERT INTO reporting.activity
+                 (id, at, kind, user_id, course_id, subject_id, version, score_percent, passed, details)
+             SELECT $1::uuid, $2::timestamptz, $3::text, CASE WHEN e.user_id IS NULL THEN $4::uuid END, $5::uuid,
+                    CASE WHEN e.user_id = $6::uuid THEN $1 ELSE $6 END, $7::int, $8::float8, $9::bool, $10::jsonb
+             FROM (SELECT 1) AS one LEFT JOIN reporting.erased_users e ON e.user_id = $4
+             ON CONFLICT DO NOTHING
+             RETURNING (at AT TIME ZONE 'Europe/Istanbul')::date AS day
+         )
+         INSERT INTO reporting.stale_days (day)
+         SELECT day FROM added WHERE day < ($11::timestamptz AT TIME ZONE 'Europe/Istanbul')::date
+         ON CONFLICT DO NOTHING",
+        id.0,
+        at,
+        kind,
+        fact.user_id.map(|id| id.0),
+        fact.course_id.map(|id| id.0),
+        fact.subject_id,
+        fact.version,
+        fact.grade.and_then(|grade| grade.percent),
+        fact.grade.map(|grade| grade.passed),
+        fact.details,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What part of the log is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub user: Option<UserId>,
+    pub course: Option<CourseId>,
+    pub kind: Option<String>,
+    pub from: Option<OffsetDateTime>,
+    pub to: Option<OffsetDateTime>,
+    /// Leaves out that an attempt was graded: its student learns that where the review policy allows.
+    pub without_grades: bool,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activity {
+    pub id: Uuid,
+    pub at: OffsetDateTime,
+    pub kind: String,
+    pub user_id: Option<Uuid>,
+    pub course_id: Option<Uuid>,
+    pub subject_id: Uuid,
+    pub details: Value,
+}
+
+/// Where a page begins: after this one.
+pub type Place = (OffsetDateTime, Uuid);
+
+/// Newest first.
+pub async fn page(
+    db: impl PgExecutor<'_>,
+    filter: &Filter,
+    before: Option<Place>,
+    limit: i64,
+) -> Result<Vec<Activity>, sqlx::Error> {
+    let (before_at, before_id) = before.unzip();
+    sqlx::query_as!(
+        Activity,
+        "SELECT id, at, kind, user_id, course_id, subject_id, details FROM reporting.activity
+         WHERE ($1::uuid IS NULL OR user_id = $1) AND ($2::uuid IS NULL OR course_id = $2)
+           AND ($3::text IS NULL OR kind = $3)
+           AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
+           AND ($6::timestamptz IS NULL OR (at, id) < ($6, $7::uuid))
+           AND (NOT $8::bool OR kind <> 'exam.attempt_graded')
+         ORDER BY at DESC, id DESC LIMIT $9",
+        filter.user.map(|id| id.0),
+        filter.course.map(|id| id.0),
+        filter.kind,
+        filter.from,
+        filter.to,
+        before_at,
+        before_id,
+        filter.without_grades,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What came to be kept of people while they were erased; gives the number of lines.
+pub async fn forget_erased(db: impl PgExecutor<'_>) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "UPDATE reporting.activity a
+         SET user_id = NULL, subject_id = CASE WHEN a.subject_id = a.user_id THEN a.id ELSE a.subject_id END
+         FROM reporting.erased_users e WHERE a.user_id = e.user_id"
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}

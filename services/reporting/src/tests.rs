@@ -1,0 +1,8 @@
+//! The service on a real database, without its server.
+
+mod activity;
+mod erasure;
+mod reports;
+mod school;
+mod statistics;
+mod summaries;

@@ -1,0 +1,300 @@
+use std::time::Duration;
+
+use clock::Clock;
+use spreadsheet::Format;
+use tokio_util::sync::CancellationToken;
+use typed_id::UserId;
+use uuid::Uuid;
+
+use super::school::{School, completed, enrolled, graded, submitted, watched};
+use crate::domain::report::ReportKind;
+use crate::storage::operations;
+use crate::usecases::clean::clean;
+use crate::usecases::create_report::create_report;
+use crate::usecases::held_operation;
+use crate::usecases::write_report::work_once;
+
+impl School {
+    /// Makes a report to its end; its text.
+    async fn report(
+        &self,
+        teacher: Uuid,
+        course: typed_id::CourseId,
+        kind: ReportKind,
+        format: Format,
+    ) -> Vec<u8> {
+        let begun = create_report(&self.app, &self.caller(teacher), course, kind, format)
+            .await
+            .unwrap();
+        assert_eq!((begun.state.as_str(), begun.done), ("running", 0));
+        assert!(work_once(&self.app, &CancellationToken::new()).await.unwrap());
+        let over = held_operation::get(&self.app, begun.id, UserId(teacher))
+            .await
+            .unwrap();
+        assert_eq!((over.state.as_str(), over.fault.as_str()), ("succeeded", ""));
+        assert_eq!(over.done, over.total);
+        let file = held_operation::result(&self.app, begun.id, UserId(teacher), 0)
+            .await
+            .unwrap();
+        assert_eq!((over.bytes, file.next_part), (file.content.len() as i64, 0));
+        assert_eq!(file.name, format!("{kind}-{course}.{}", format.ending()));
+        file.content
+    }
+
+    async fn text(
+        &self,
+        teacher: Uuid,
+        course: typed_id::CourseId,
+        kind: ReportKind,
+        format: Format,
+    ) -> String {
+        String::from_utf8(self.report(teacher, course, kind, format).await).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn reports_tell_what_happened_and_no_cell_is_a_formula() {
+    let school = School::open().await;
+    let (course, teacher) = school.course().await;
+    let (first, second, gone) = (school.id(), school.id(), school.id());
+    school
+        .execute(format!(
+            "INSERT INTO reporting.videos VALUES ('{first}', 1, '{course}', false), ('{second}', 1, '{course}', false),
+                 ('{gone}', 2, '{course}', true)"
+        ))
+        .await;
+    let ada = school.student(course, "=HYPERLINK(1)").await;
+    let berk = school.student(course, "Şahin; Berk").await;
+    let (attempt, now) = (school.id(), school.clock.now());
+    school.hear(enrolled(ada, course), now).await;
+    school.hear(watched(ada, course, first), now).await;
+    school.hear(watched(ada, course, gone), now).await;
+    school.hear(submitted(ada, course, attempt, 2), now).await;
+    school.hear(submitted(ada, course, attempt, 4), now).await;
+    school.hear(graded(ada, course, attempt, 5, 4), now).await;
+    school.hear(graded(ada, course, attempt, 6, 7), now).await;
+    school.clock.advance(Duration::from_mins(1));
+    let later = school.clock.now();
+    school.hear(completed(ada, course), later).await;
+    let (at, after) = ("2027-01-15T08:00:00Z", "2027-01-15T08:01:00Z");
+
+    let text = school
+        .text(teacher, course, ReportKind::Enrollments, Format::Csv)
+        .await;
+    assert_eq!(
+        text,
+        format!(
+            "student_id,full_name,status,enrolled_at,last_active_at\r\n\
+             {ada},\"'=HYPERLINK(1)\",active,{at},{after}\r\n\
+             {berk},Şahin; Berk,active,,\r\n"
+        )
+    );
+    let text = school
+        .text(teacher, course, ReportKind::Progress, Format::CsvTurkish)
+        .await;
+    assert_eq!(
+        text,
+        format!(
+            "\u{feff}student_id;full_name;status;videos_completed;video_count;completed_percent;course_completed_at;last_active_at\r\n\
+             {ada};\"'=HYPERLINK(1)\";active;1;2;50;{after};{after}\r\n\
+             {berk};\"Şahin; Berk\";active;0;2;0;;\r\n"
+        )
+    );
+    let text = school
+        .text(teacher, course, ReportKind::Results, Format::Csv)
+        .await;
+    assert_eq!(
+        text,
+        format!(
+            "student_id,full_name,exam_title,attempt_id,submitted_at,submitted_by,score_percent,passed,graded_at\r\n\
+             {ada},\"'=HYPERLINK(1)\",\"'=Quiz\",{attempt},{at},student,70,yes,{at}\r\n"
+        )
+    );
+    let text = school
+        .text(teacher, course, ReportKind::Activity, Format::Csv)
+        .await;
+    assert_eq!(text.lines().count(), 9, "{text}");
+    assert!(text.lines().nth(1).unwrap().starts_with(at));
+    let book = school
+        .report(teacher, course, ReportKind::Results, Format::Xlsx)
+        .await;
+    assert!(book.starts_with(b"PK"));
+}
+
+#[tokio::test]
+async fn a_report_of_many_pages_shows_how_far_it_is() {
+    let school = School::open().await;
+    let (course, teacher) = school.course().await;
+    school
+        .execute(format!(
+            "INSERT INTO reporting.users SELECT gen_random_uuid(), 1, 'S' || n FROM generate_series(1, 1203) AS n;
+             INSERT INTO reporting.enrollments SELECT id, '{course}', 1, 'active' FROM reporting.users"
+        ))
+        .await;
+    // While it is made, each page tells how far it is and renews the lease.
+    school
+        .execute(
+            "CREATE TABLE reporting.seen (done integer, total integer);
+             CREATE FUNCTION reporting.see() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN INSERT INTO reporting.seen VALUES (NEW.done, NEW.total); RETURN NEW; END $$;
+             CREATE TRIGGER see AFTER UPDATE ON reporting.operations FOR EACH ROW EXECUTE FUNCTION reporting.see()"
+                .to_owned(),
+        )
+        .await;
+    let text = school
+        .text(teacher, course, ReportKind::Enrollments, Format::Csv)
+        .await;
+    assert_eq!(text.lines().count(), 1_204);
+    let seen: Vec<(i32, i32)> =
+        sqlx::query_as("SELECT DISTINCT done, total FROM reporting.seen WHERE total > 0 ORDER BY 1")
+            .fetch_all(school.app.db.primary())
+            .await
+            .unwrap();
+    assert_eq!(seen, [(0, 1203), (500, 1203), (1000, 1203), (1203, 1203)]);
+}
+
+#[tokio::test]
+async fn only_its_owner_sees_a_report_and_the_same_is_not_made_twice_at_a_time() {
+    let school = School::open().await;
+    let (course, teacher) = school.course().await;
+    let caller = school.caller(teacher);
+    let begin = |kind| create_report(&school.app, &caller, course, kind, Format::Csv);
+    let begun = begin(ReportKind::Results).await.unwrap();
+    assert_eq!(begin(ReportKind::Results).await.unwrap().id, begun.id);
+    assert_ne!(begin(ReportKind::Progress).await.unwrap().id, begun.id);
+    let stranger = school.id();
+    for (id, user) in [(begun.id, stranger), (stranger, teacher)] {
+        let refused = held_operation::get(&school.app, id, UserId(user))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code().name, "not_found");
+    }
+    let early = held_operation::result(&school.app, begun.id, UserId(teacher), 0)
+        .await
+        .unwrap_err();
+    assert_eq!(early.code().name, "not_found");
+    let refused = create_report(
+        &school.app,
+        &school.caller(stranger),
+        course,
+        ReportKind::Results,
+        Format::Csv,
+    )
+    .await;
+    assert_eq!(refused.unwrap_err().code().name, "permission_denied");
+    // Two workers, two reports; and then none.
+    let never = CancellationToken::new();
+    let (a, b) = tokio::join!(work_once(&school.app, &never), work_once(&school.app, &never));
+    assert!(a.unwrap() && b.unwrap() && !work_once(&school.app, &never).await.unwrap());
+    assert_ne!(
+        begin(ReportKind::Results).await.unwrap().id,
+        begun.id,
+        "it is over"
+    );
+}
+
+#[tokio::test]
+async fn a_report_whose_maker_died_is_made_by_another_and_who_was_overtaken_says_nothing() {
+    let school = School::open().await;
+    let (course, teacher) = school.course().await;
+    let begun = create_report(
+        &school.app,
+        &school.caller(teacher),
+        course,
+        ReportKind::Results,
+        Format::Csv,
+    )
+    .await
+    .unwrap();
+    let (db, now) = (school.app.db.primary(), school.clock.now());
+    let lease = time::Duration::seconds(60);
+    let dead = operations::claim(db, now, now + lease).await.unwrap().unwrap();
+    let never = CancellationToken::new();
+    assert!(!work_once(&school.app, &never).await.unwrap(), "it is leased");
+    school.clock.advance(Duration::from_secs(61));
+    assert!(work_once(&school.app, &never).await.unwrap());
+    let over = held_operation::get(&school.app, begun.id, UserId(teacher))
+        .await
+        .unwrap();
+    assert_eq!(over.state, "succeeded");
+    // The dead one comes back.
+    operations::fail(db, &dead, "no", now).await.unwrap();
+    assert!(!operations::progress(db, &dead, 1, 2, now).await.unwrap());
+    let still = held_operation::get(&school.app, begun.id, UserId(teacher))
+        .await
+        .unwrap();
+    assert_eq!(still, over);
+}
+
+#[tokio::test]
+async fn a_storage_that_is_away_costs_tries_and_then_the_report() {
+    let school = School::open().await;
+    let (course, teacher) = school.course().await;
+    let begun = create_report(
+        &school.app,
+        &school.caller(teacher),
+        course,
+        ReportKind::Results,
+        Format::Csv,
+    )
+    .await
+    .unwrap();
+    // A file where the folder would be.
+    std::fs::write(school.folder.path().join("reports"), "in the way").unwrap();
+    let never = CancellationToken::new();
+    for attempt in 1..=3 {
+        let waits = held_operation::get(&school.app, begun.id, UserId(teacher))
+            .await
+            .unwrap();
+        assert_eq!(waits.state, "running", "before try {attempt}");
+        assert!(work_once(&school.app, &never).await.unwrap());
+        assert!(!work_once(&school.app, &never).await.unwrap(), "not at once");
+        school.clock.advance(Duration::from_secs(30));
+    }
+    let over = held_operation::get(&school.app, begun.id, UserId(teacher))
+        .await
+        .unwrap();
+    assert_eq!(over.state, "failed");
+    assert!(
+        over.fault.starts_with("The report could not be made"),
+        "{}",
+        over.fault
+    );
+}
+
+#[tokio::test]
+async fn results_expire_and_files_of_nobody_go() {
+    let school = School::open().await;
+    // The clock of files is the system's.
+    let ahead = Clock::system().now() - school.clock.now();
+    school
+        .clock
+        .advance(ahead.unsigned_abs() + Duration::from_secs(5));
+    let (course, teacher) = school.course().await;
+    school
+        .report(teacher, course, ReportKind::Results, Format::Csv)
+        .await;
+    let mut orphan = school
+        .app
+        .storage
+        .writer("reports/0193b2a4-6c3e-7b1a-9f00-3f5f1f0d2a10.csv");
+    orphan.write(b"x".to_vec()).await.unwrap();
+    orphan.finish().await.unwrap();
+    let files = || {
+        std::fs::read_dir(school.folder.path().join("reports"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(files(), 2);
+    assert_eq!(
+        clean(&school.app).await.unwrap(),
+        "removed 0 reports, 1 files, the name of 0 lines"
+    );
+    assert_eq!(files(), 1);
+    school.clock.advance(Duration::from_hours(8 * 24));
+    assert_eq!(
+        clean(&school.app).await.unwrap(),
+        "removed 1 reports, 1 files, the name of 0 lines"
+    );
+    assert_eq!(files(), 0);
+}
