@@ -69,7 +69,8 @@ BARE = {"process": {"migration": {"enabled": False}, "secrets": {key: None for k
     "SC_DATABASE__URL", "SC_REDIS__URL", "SC_AMQP__URL", "SC_SERVICE_SECRET", "SC_KEYS__ENCRYPTION_KEY",
     "SC_MAIL__SMTP_URL", "SC_PAGE_TOKEN_KEY", "SC_STORAGE__ACCESS_KEY_ID", "SC_STORAGE__SECRET_ACCESS_KEY",
     *(f"SC_SERVICE_SECRETS__{name.upper().replace('-', '_')}" for name in PROCESSES))}}}
-COMBINATIONS = {"defaults": {}, "everything": EVERYTHING, "nothing": NOTHING, "bare": BARE}
+MUTUAL_TLS = {"process": {"tls": {"enabled": True, "secret": "certificates"}}}
+COMBINATIONS = {"defaults": {}, "everything": EVERYTHING, "nothing": NOTHING, "bare": BARE, "mutual TLS": MUTUAL_TLS}
 INGRESS = {"ingress": {"enabled": True, "className": "nginx", "annotations": {"a": "b"}, "tlsSecret": "school-tls"}}
 
 REFUSED = {
@@ -133,6 +134,23 @@ def faults_of(objects):
     faults += [f"port {port} is not open" for port in wanted - ports]
     volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
     faults += [f"volume {mount['name']} is missing" for mount in container["volumeMounts"] if mount["name"] not in volumes]
+    return faults
+
+
+def tls_faults_of(objects):
+    """What a pod of mutual TLS lacks: files, their variables, addresses that go with them."""
+    faults = []
+    for kind in {item["kind"] for item in objects} & {"Deployment", "Job"}:
+        environment = environment_of(objects, kind)
+        pod = {item["kind"]: item for item in objects}[kind]["spec"]["template"]["spec"]
+        folders = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        if "certificates" not in {volume.get("secret", {}).get("secretName") for volume in pod["volumes"]}:
+            faults.append(f"{kind}: the Secret is not mounted")
+        for name in ("CERT", "KEY", "CA"):
+            if not environment.get(f"SC_GRPC__TLS_{name}", "").startswith(folders.get("tls", "nowhere")):
+                faults.append(f"{kind}: SC_GRPC__TLS_{name} is not among the files")
+        faults += [f"{kind}: {key} is {value}" for key, value in environment.items()
+                   if key.startswith("SC_SERVICES__") and not value.startswith("https://")]
     return faults
 
 
@@ -231,6 +249,8 @@ def main():
                         rendered = manifests(chart, values, name)
                         objects += len(rendered)
                         faults += [f"{title}: {fault}" for fault in faults_of(rendered)]
+                        if values is MUTUAL_TLS:
+                            faults += [f"{title}: {fault}" for fault in tls_faults_of(rendered)]
                     except (helm.HelmError, yaml.YAMLError) as fault:
                         faults.append(f"{title}: {fault}")
                 report(f"chart {name}: {len(combinations)} sets of values, {objects} objects on "

@@ -1,5 +1,6 @@
 //! Live push: `GET /api/v1/live`, a WebSocket on which a user's notifications come as they happen.
 
+mod allowance;
 pub mod hub;
 mod socket;
 

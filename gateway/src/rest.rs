@@ -134,6 +134,10 @@ async fn serve<R: Rest>(
 ) -> Result<Response, Problem> {
     let _place = gateway.shedding.enter(R::METHOD.policy.rate_class)?;
     let idempotency_key = idempotency_key(headers)?;
+    // What says that it is too large is refused before it is sent.
+    if hyper::body::Body::size_hint(&body).lower() > R::METHOD.policy.max_body_bytes as u64 {
+        return Err(Problem::new(&codes::PAYLOAD_TOO_LARGE));
+    }
     let reading = Limited::new(body, R::METHOD.policy.max_body_bytes).collect();
     let Ok(body) = tokio::time::timeout(gateway.body_timeout, reading).await else {
         return Err(Problem::new(&codes::MALFORMED_REQUEST).with_detail("the body did not arrive in time"));

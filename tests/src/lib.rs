@@ -10,6 +10,7 @@
 pub mod api;
 pub mod mailbox;
 pub mod people;
+pub mod rpc;
 pub mod stack;
 
 pub use api::{Answer, Api};

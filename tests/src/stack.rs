@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
+use test_support::{Certificate, TestAuthority};
 use tokio::time::Instant;
 
 use crate::api::Api;
@@ -20,7 +21,8 @@ use crate::mailbox::Mailbox;
 /// Local part of the address that becomes the first admin.
 pub const ADMIN: &str = "first-admin";
 const ENCRYPTION_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-const SECRET: &str = "the secret of this test";
+/// What every process shows to auth.
+pub const SECRET: &str = "the secret of this test";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process of the stack.
@@ -71,6 +73,29 @@ pub struct StackOptions {
     pub redis: Option<String>,
     /// Reach the broker there, as the test cuts the way to it.
     pub amqp: Option<String>,
+    /// The processes talk over mutual TLS, with certificates of this test.
+    pub tls: bool,
+}
+
+/// The certificates of the processes.
+struct Tls {
+    authority: TestAuthority,
+    certificates: BTreeMap<&'static str, Certificate>,
+}
+
+impl Tls {
+    fn new() -> Self {
+        let authority = TestAuthority::new();
+        let issue = |process: Process| {
+            let name = process.name();
+            (name, authority.issue(&["127.0.0.1", name]))
+        };
+        let certificates = Process::ALL.map(issue).into();
+        Self {
+            authority,
+            certificates,
+        }
+    }
 }
 
 /// A running stack. Dropping it kills the processes.
@@ -81,6 +106,7 @@ pub struct Stack {
     prefix: String,
     vhost: String,
     options: StackOptions,
+    tls: Option<Tls>,
     grpc: BTreeMap<&'static str, u16>,
     admin: BTreeMap<&'static str, u16>,
     http: u16,
@@ -118,6 +144,7 @@ impl Stack {
             database,
             prefix,
             vhost,
+            tls: options.tls.then(Tls::new),
             options,
             processes: BTreeMap::new(),
         };
@@ -144,6 +171,28 @@ impl Stack {
 
     pub fn gateway_address(&self) -> String {
         format!("127.0.0.1:{}", self.http)
+    }
+
+    /// Where a service listens for the other processes.
+    pub fn grpc_address(&self, service: &str) -> String {
+        format!("127.0.0.1:{}", self.grpc[service])
+    }
+
+    /// The authority of the processes, when they talk over mutual TLS.
+    pub fn authority(&self) -> Option<&TestAuthority> {
+        self.tls.as_ref().map(|tls| &tls.authority)
+    }
+
+    /// Runs a command of a process, which has to succeed; gives what it prints.
+    pub fn run(&self, process: Process, arguments: &[&str]) -> String {
+        let done = self.command(process.name()).args(arguments).output().unwrap();
+        let [said, complained] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(
+            done.status.success(),
+            "{} {arguments:?}: {complained}",
+            process.name()
+        );
+        said
     }
 
     /// The servers that all tests share.
@@ -275,12 +324,19 @@ impl Stack {
             .env("SC_SERVICE_SECRET", SECRET)
             .env("SC_PUBLIC_URL", format!("http://{}", self.gateway_address()))
             .env("SC_LOG__FORMAT", "json");
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         for service in SERVICES {
-            let url = format!("http://{}", address(self.grpc[service]));
+            let url = format!("{scheme}://{}", address(self.grpc[service]));
             command.env(
                 format!("SC_SERVICES__{}", identifier(service).to_uppercase()),
                 url,
             );
+        }
+        if let Some(files) = self.tls.as_ref().map(|tls| &tls.certificates[name]) {
+            command
+                .env("SC_GRPC__TLS_CERT", &files.cert)
+                .env("SC_GRPC__TLS_KEY", &files.key)
+                .env("SC_GRPC__TLS_CA", &files.ca);
         }
         if let Some(port) = self.grpc.get(name) {
             command

@@ -46,6 +46,9 @@ pub struct User {
     /// Who acts as this user.
     pub impersonator: Option<UserId>,
     pub token_id: String,
+    /// The key that the token was signed with.
+    #[serde(default)]
+    pub key_id: String,
     pub roles: Vec<String>,
     pub permissions: Vec<String>,
     /// To the microsecond: a token issued in the second of a revocation is judged rightly.

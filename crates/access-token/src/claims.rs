@@ -24,10 +24,16 @@ impl TokenKind {
     }
 }
 
+/// The audience of a service token: the one service that it may be shown to.
+pub(crate) fn audience_of_service(audience: &str, service: &str) -> String {
+    format!("{audience}/{service}")
+}
+
 /// The claims of a token. Times are seconds since the epoch; a time as text does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     pub iss: String,
+    /// The API; for a service token the one service that is called, as `<API>/<service>`.
     pub aud: String,
     /// The user's id, or `service:<name>`.
     pub sub: String,

@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use time::{Duration, OffsetDateTime};
 use typed_id::{SessionId, TokenId, UserId};
 
+use crate::claims::audience_of_service;
 use crate::{Claims, Jwk, TokenKind};
 
 #[derive(Debug, thiserror::Error)]
@@ -117,17 +118,17 @@ impl Issuer {
         self.sign(TokenKind::User, &claims)
     }
 
-    /// A token for another process of ours.
+    /// A token with which one process of ours calls one other.
     pub fn issue_service(
         &self,
         name: &str,
+        called: &str,
         now: OffsetDateTime,
         ttl: Duration,
     ) -> Result<String, SigningKeyError> {
-        self.sign(
-            TokenKind::Service,
-            &self.claims(format!("service:{name}"), TokenId::new(now), now, ttl),
-        )
+        let mut claims = self.claims(format!("service:{name}"), TokenId::new(now), now, ttl);
+        claims.aud = audience_of_service(&self.audience, called);
+        self.sign(TokenKind::Service, &claims)
     }
 
     fn claims(&self, sub: String, id: TokenId, now: OffsetDateTime, ttl: Duration) -> Claims {

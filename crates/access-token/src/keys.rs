@@ -93,6 +93,19 @@ impl Keys {
         }
     }
 
+    /// Replaces what is known by what the source has now.
+    pub async fn refresh(&self) -> Result<(), BoxError> {
+        let mut last_fetch = self.last_fetch.lock().await;
+        let fetched = self.source.fetch().await?;
+        *last_fetch = Some(Instant::now());
+        let known: HashMap<_, _> = fetched.iter().filter_map(decoding_key).collect();
+        if known.is_empty() {
+            return Err("the source has no keys".into());
+        }
+        *self.known.write() = known;
+        Ok(())
+    }
+
     fn known(&self, kid: &str) -> Option<Arc<DecodingKey>> {
         self.known.read().get(kid).cloned()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use crate::{Claims, User};
 
@@ -17,6 +18,8 @@ pub enum RevocationKind {
     User,
     /// One token (`jti`).
     Token,
+    /// All tokens that a key has signed (`kid`).
+    Key,
 }
 
 impl RevocationKind {
@@ -25,11 +28,12 @@ impl RevocationKind {
             Self::Session => "session",
             Self::User => "user",
             Self::Token => "token",
+            Self::Key => "key",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Session, Self::User, Self::Token]
+        [Self::Session, Self::User, Self::Token, Self::Key]
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }
@@ -48,23 +52,34 @@ pub struct Revocation {
 #[derive(Debug, Clone, Default)]
 pub struct Revocations {
     entries: Arc<RwLock<HashMap<(RevocationKind, String), Revocation>>>,
+    withdrawn_keys: Arc<watch::Sender<usize>>,
 }
 
 impl Revocations {
     /// Takes an entry; of two for the same subject the later one counts.
     pub fn apply(&self, new: Revocation) {
+        let is_key = new.kind == RevocationKind::Key;
         let mut entries = self.entries.write();
+        let before = entries.len();
         let known = entries
             .entry((new.kind, new.subject.clone()))
             .or_insert_with(|| new.clone());
         if new.revoked_at > known.revoked_at {
             *known = new;
         }
+        if is_key && entries.len() > before {
+            self.withdrawn_keys.send_modify(|count| *count += 1);
+        }
     }
 
-    pub fn is_revoked(&self, claims: &Claims) -> bool {
+    /// Changes whenever a key is withdrawn that was good before.
+    pub fn withdrawn_keys(&self) -> watch::Receiver<usize> {
+        self.withdrawn_keys.subscribe()
+    }
+
+    pub fn is_revoked(&self, claims: &Claims, key_id: &str) -> bool {
         let issued = i128::from(claims.issued_us()) * 1_000;
-        self.concern(claims.sid.as_deref(), &claims.jti, &claims.sub, issued)
+        self.concern(claims.sid.as_deref(), &claims.jti, key_id, &claims.sub, issued)
     }
 
     /// As [`Revocations::is_revoked`], for a user who was let in and stays, such as with an open socket.
@@ -76,12 +91,13 @@ impl Revocations {
         self.concern(
             Some(&session),
             &user.token_id,
+            &user.key_id,
             &id,
             user.issued_at.unix_timestamp_nanos(),
         )
     }
 
-    fn concern(&self, session: Option<&str>, token: &str, user: &str, issued_nanos: i128) -> bool {
+    fn concern(&self, session: Option<&str>, token: &str, key: &str, user: &str, issued_nanos: i128) -> bool {
         let entries = self.entries.read();
         if entries.is_empty() {
             return false;
@@ -89,6 +105,7 @@ impl Revocations {
         let has = |kind, subject: &str| entries.get(&(kind, subject.to_owned()));
         session.is_some_and(|session| has(RevocationKind::Session, session).is_some())
             || has(RevocationKind::Token, token).is_some()
+            || has(RevocationKind::Key, key).is_some()
             || has(RevocationKind::User, user)
                 .is_some_and(|entry| issued_nanos < entry.revoked_at.unix_timestamp_nanos())
     }

@@ -10,7 +10,8 @@ use moka::sync::Cache;
 use problem::{Problem, codes};
 use time::OffsetDateTime;
 
-use crate::keys::{KeyError, KeySource, Keys};
+use crate::claims::audience_of_service;
+use crate::keys::{BoxError, KeyError, KeySource, Keys};
 use crate::{Caller, Claims, Revocations, TokenKind, User};
 
 /// No token of ours is near this.
@@ -23,12 +24,15 @@ const CACHED_TOKENS: u64 = 50_000;
 pub struct Verifier {
     keys: Keys,
     revocations: Revocations,
-    validation: Validation,
+    of_users: Validation,
+    /// `None`: service tokens are not for this process.
+    of_services: Option<Validation>,
     clock: Clock,
     verified: Cache<[u8; 32], Arc<Verified>>,
 }
 
 struct Verified {
+    key_id: String,
     claims: Claims,
     caller: Caller,
 }
@@ -56,10 +60,25 @@ impl Verifier {
         Self {
             keys: Keys::new(source),
             revocations,
-            validation,
+            of_users: validation,
+            of_services: None,
             clock,
             verified,
         }
+    }
+
+    /// For a process that others call as services: takes service tokens that are meant for it.
+    #[must_use]
+    pub fn serving(mut self, audience: &str, service: &str) -> Self {
+        let mut validation = self.of_users.clone();
+        validation.set_audience(&[audience_of_service(audience, service)]);
+        self.of_services = Some(validation);
+        self
+    }
+
+    /// Asks for the keys anew, so that those that were taken out of use are known no longer. When they cannot be had, all stay.
+    pub async fn refresh_keys(&self) -> Result<(), BoxError> {
+        self.keys.refresh().await
     }
 
     pub fn revocations(&self) -> &Revocations {
@@ -86,7 +105,7 @@ impl Verifier {
         if verified.claims.nbf > now + LEEWAY_SECONDS {
             return Err(refused("not valid yet"));
         }
-        if self.revocations.is_revoked(&verified.claims) {
+        if self.revocations.is_revoked(&verified.claims, &verified.key_id) {
             return Err(refused("revoked"));
         }
         Ok(verified.caller.clone())
@@ -108,6 +127,13 @@ impl Verifier {
             .as_deref()
             .and_then(TokenKind::from_typ)
             .ok_or_else(|| refused("wrong typ"))?;
+        let validation = match kind {
+            TokenKind::User => &self.of_users,
+            TokenKind::Service => self
+                .of_services
+                .as_ref()
+                .ok_or_else(|| refused("service tokens are not for here"))?,
+        };
         let kid = header.kid.ok_or_else(|| refused("no kid"))?;
         let key = self.keys.get(&kid).await.map_err(|fault| match fault {
             KeyError::Unknown => refused("unknown kid"),
@@ -115,15 +141,19 @@ impl Verifier {
                 .with_source(fault)
                 .with_retry_after(Duration::from_secs(1)),
         })?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation)
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, validation)
             .map_err(|fault| refused("signature or claims").with_source(fault))?
             .claims;
-        let caller = caller_of(kind, &claims).ok_or_else(|| refused("claims of another kind"))?;
-        Ok(Verified { claims, caller })
+        let caller = caller_of(kind, &claims, &kid).ok_or_else(|| refused("claims of another kind"))?;
+        Ok(Verified {
+            key_id: kid,
+            claims,
+            caller,
+        })
     }
 }
 
-fn caller_of(kind: TokenKind, claims: &Claims) -> Option<Caller> {
+fn caller_of(kind: TokenKind, claims: &Claims, key_id: &str) -> Option<Caller> {
     match kind {
         TokenKind::Service => {
             let name = claims
@@ -137,6 +167,7 @@ fn caller_of(kind: TokenKind, claims: &Claims) -> Option<Caller> {
             session_id: claims.sid.as_ref()?.parse().ok()?,
             impersonator: claims.act.as_ref().map(|id| id.parse()).transpose().ok()?,
             token_id: claims.jti.clone(),
+            key_id: key_id.to_owned(),
             roles: claims.roles.clone(),
             permissions: claims.scope.split_whitespace().map(str::to_owned).collect(),
             issued_at: OffsetDateTime::from_unix_timestamp_nanos(i128::from(claims.issued_us()) * 1_000)

@@ -30,6 +30,8 @@ pub struct HttpRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     pub auth: Auth,
+    /// The services that may call an RPC between services; see [`Policy::lets`].
+    pub callers: &'static [&'static str],
     /// What the caller's token has to carry, such as `courses:write`.
     pub permission: Option<&'static str>,
     pub rate_class: RateClass,
@@ -45,6 +47,13 @@ pub struct Policy {
     pub max_body_bytes: usize,
     /// The body is not read, whatever it is.
     pub ignores_body: bool,
+}
+
+impl Policy {
+    /// Whether the service may call with a service token.
+    pub fn lets(&self, service: &str) -> bool {
+        self.auth == Auth::Service && self.callers.iter().any(|caller| [service, "*"].contains(caller))
+    }
 }
 
 /// Who may call.

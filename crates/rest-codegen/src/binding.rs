@@ -114,7 +114,7 @@ fn write_method(code: &mut String, method: &Method) -> Result<()> {
             const METHOD: &'static crate::Method = &crate::Method {{
                 package_service: {service:?}, service: {process:?}, name: {name:?}, path: {path:?},
                 policy: crate::Policy {{
-                    auth: crate::Auth::{auth}, permission: {permission:?}, rate_class: crate::RateClass::{rate},
+                    auth: crate::Auth::{auth}, callers: &{callers:?}, permission: {permission:?}, rate_class: crate::RateClass::{rate},
                     cache: {cache}, success_status: {status}, idempotent: {idempotent}, location: {location:?},
                     sensitive: {sensitive}, max_body_bytes: {max_body}, ignores_body: {ignores_body},
                 }},
@@ -126,6 +126,7 @@ fn write_method(code: &mut String, method: &Method) -> Result<()> {
         process = method.process(),
         path = grpc_path(method),
         auth = policy.auth,
+        callers = policy.callers,
         rate = policy.rate_class.unwrap_or("ApiRead"),
         status = policy.success_status,
         idempotent = policy.idempotent,

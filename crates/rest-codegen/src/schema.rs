@@ -29,6 +29,8 @@ pub struct Method {
 
 pub struct Policy {
     pub auth: &'static str,
+    /// Services that may call; only for RPCs between services.
+    pub callers: Vec<String>,
     pub permission: String,
     /// `None` for an RPC without an HTTP rule.
     pub rate_class: Option<&'static str>,
@@ -244,6 +246,18 @@ impl Policy {
             "AUTH_SERVICE" => "Service",
             _ => bail!("its policy does not say who may call it (auth)"),
         };
+        let callers = texts(&options, "callers");
+        ensure!(
+            (auth == "Service") != callers.is_empty(),
+            "AUTH_SERVICE and `callers` go together: say which services may call"
+        );
+        let is_name = |name: &String| {
+            name == "*" || (!name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        };
+        ensure!(
+            callers.iter().all(is_name),
+            "`callers` are names of services in snake case, or `*`"
+        );
         let rate_class = match enum_name(&options, "rate_class")?.as_str() {
             "RATE_CLASS_API_READ" => Some("ApiRead"),
             "RATE_CLASS_API_WRITE" => Some("ApiWrite"),
@@ -289,6 +303,7 @@ impl Policy {
         };
         Ok(Self {
             auth,
+            callers,
             permission,
             rate_class,
             cache,

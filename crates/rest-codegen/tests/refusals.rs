@@ -84,6 +84,23 @@ fn what_says_too_little_does_not_build() {
             "needs AUTH_REQUIRED",
         ),
         (
+            "option (sc.http.v1.policy) = {auth: AUTH_SERVICE};".to_owned(),
+            ID,
+            "say which services may call",
+        ),
+        (
+            format!(
+                "{GET} option (sc.http.v1.policy) = {{auth: AUTH_PUBLIC rate_class: RATE_CLASS_API_READ callers: \"exam\"}};"
+            ),
+            ID,
+            "go together",
+        ),
+        (
+            "option (sc.http.v1.policy) = {auth: AUTH_SERVICE callers: \"video-progress\"};".to_owned(),
+            ID,
+            "in snake case",
+        ),
+        (
             format!("{GET} {POLICY}"),
             "string name = 1;",
             "is no field of the request",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contracts::Rpc;
 use http::uri::PathAndQuery;
+use peer_tls::{PeerConnector, PeerTls};
 use rand::Rng;
 use request_context::RequestContext;
 use serde::Deserialize;
@@ -42,6 +43,7 @@ pub struct RpcError {
     source: tonic::transport::Error,
 }
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_RETRIES: u32 = 2;
 const MAX_MESSAGE_BYTES: usize = 12 << 20;
 
@@ -62,18 +64,36 @@ struct Inner {
 }
 
 impl RpcClient {
+    /// In plain text.
     pub fn new(
         name: &str,
         url: &str,
         settings: &RpcSettings,
         tokens: Option<ServiceTokens>,
     ) -> Result<Self, RpcError> {
-        let endpoint = Endpoint::from_shared(url.to_owned())
+        Self::over(name, url, settings, tokens, None)
+    }
+
+    /// Over mutual TLS when the URL says `https`.
+    pub fn over(
+        name: &str,
+        url: &str,
+        settings: &RpcSettings,
+        tokens: Option<ServiceTokens>,
+        tls: Option<&PeerTls>,
+    ) -> Result<Self, RpcError> {
+        // The connector below does TLS itself, as it follows the certificate files; tonic's own would read them once.
+        let host = url.strip_prefix("https://").filter(|_| tls.is_some());
+        let plain = host.map_or_else(|| url.to_owned(), |host| format!("http://{host}"));
+        let connector = tls
+            .filter(|_| host.is_some())
+            .map(|tls| PeerConnector::new(tls.clone(), CONNECT_TIMEOUT));
+        let endpoint = Endpoint::from_shared(plain)
             .map_err(|source| RpcError {
                 name: name.to_owned(),
                 source,
             })?
-            .connect_timeout(Duration::from_secs(1))
+            .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20))
@@ -81,7 +101,10 @@ impl RpcClient {
             .initial_connection_window_size(4 << 20)
             .initial_stream_window_size(1 << 20);
         let channels = (0..settings.connections.max(1))
-            .map(|_| endpoint.connect_lazy())
+            .map(|_| match &connector {
+                Some(connector) => endpoint.connect_with_connector_lazy(connector.clone()),
+                None => endpoint.connect_lazy(),
+            })
             .collect();
         let inner = Inner {
             name: name.to_owned(),
@@ -115,7 +138,7 @@ impl RpcClient {
             return Err(Status::internal("no service tokens"));
         };
         let context = RequestContext {
-            authorization: Some(tokens.get().await?),
+            authorization: Some(tokens.get(self.name()).await?),
             ..request_context::current()
         };
         let answer = self.call_in::<R>(context.clone(), request.clone()).await;
@@ -123,7 +146,7 @@ impl RpcClient {
             // The keys changed, or the token was made before a restart of auth: once with a new one.
             Err(status) if status.code() == Code::Unauthenticated => {
                 let context = RequestContext {
-                    authorization: Some(tokens.renew().await?),
+                    authorization: Some(tokens.renew(self.name()).await?),
                     ..context
                 };
                 self.call_in::<R>(context, request).await

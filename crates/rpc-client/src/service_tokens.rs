@@ -1,5 +1,6 @@
-//! This process's own token, for work that it does for nobody in particular.
+//! This process's own tokens, for work that it does for nobody in particular: one for each service that it calls.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::client::RpcClient;
 /// Renewed this long before it expires.
 const MARGIN: Duration = Duration::from_mins(1);
 
-/// Fetches the service token from auth, and keeps it while it lives. One fetches, the others wait.
+/// Fetches service tokens from auth, and keeps them while they live. One fetches, the others wait.
 #[derive(Clone)]
 pub struct ServiceTokens {
     inner: Arc<Inner>,
@@ -25,7 +26,8 @@ struct Inner {
     auth: RpcClient,
     service: String,
     secret: SecretString,
-    current: Mutex<Option<(Arc<str>, Instant)>>,
+    /// By the service that is called.
+    current: Mutex<HashMap<String, (Arc<str>, Instant)>>,
 }
 
 impl ServiceTokens {
@@ -41,28 +43,30 @@ impl ServiceTokens {
         }
     }
 
-    pub async fn get(&self) -> Result<Arc<str>, Status> {
+    /// The token for calls of a service.
+    pub async fn get(&self, called: &str) -> Result<Arc<str>, Status> {
         let mut current = self.inner.current.lock().await;
-        if let Some((token, until)) = current.as_ref()
+        if let Some((token, until)) = current.get(called)
             && Instant::now() < *until
         {
             return Ok(Arc::clone(token));
         }
-        let (token, until) = self.fetch().await?;
-        *current = Some((Arc::clone(&token), until));
+        let (token, until) = self.fetch(called).await?;
+        current.insert(called.to_owned(), (Arc::clone(&token), until));
         Ok(token)
     }
 
     /// A new token, whatever the present one says.
-    pub async fn renew(&self) -> Result<Arc<str>, Status> {
-        *self.inner.current.lock().await = None;
-        self.get().await
+    pub async fn renew(&self, called: &str) -> Result<Arc<str>, Status> {
+        self.inner.current.lock().await.remove(called);
+        self.get(called).await
     }
 
-    async fn fetch(&self) -> Result<(Arc<str>, Instant), Status> {
+    async fn fetch(&self, called: &str) -> Result<(Arc<str>, Instant), Status> {
         let request = IssueServiceTokenRequest {
             service: self.inner.service.clone(),
             secret: self.inner.secret.expose_secret().to_owned(),
+            audience: called.to_owned(),
         };
         let answer = self
             .inner

@@ -74,6 +74,9 @@ fn run<A: App>() -> Result<()> {
         Command::Config {
             action: ConfigAction::Check,
         } => {
+            for (key, what) in &loaded.warnings {
+                println!("{key}: {what}");
+            }
             println!("the configuration is good");
             Ok(())
         }
@@ -114,6 +117,9 @@ fn run_async<A: App>(loaded: Loaded<A::Settings>, command: Command<A::Command>) 
 }
 
 async fn serve_app<A: App>(loaded: Loaded<A::Settings>) -> Result<()> {
+    for (setting, what) in &loaded.warnings {
+        tracing::warn!(setting, what, "a setting is legal but risky");
+    }
     let listeners = Listeners::bind(
         A::migrator().map(|_| loaded.runtime.grpc.listen),
         loaded.runtime.admin.listen,

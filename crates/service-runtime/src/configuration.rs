@@ -24,6 +24,7 @@ const NO_SETTINGS: &[&str] = &["SC_CONFIG", "SC_SHARED_DATA"];
 #[derive(Debug, Default)]
 pub struct Faults {
     found: Vec<(String, String)>,
+    warnings: Vec<(String, String)>,
 }
 
 impl Faults {
@@ -31,9 +32,15 @@ impl Faults {
         self.found.push((key.to_owned(), what.into()));
     }
 
-    fn into_result(self) -> Result<(), ConfigurationError> {
+    /// Legal but risky: said at start.
+    pub fn warn(&mut self, key: &str, what: impl Into<String>) {
+        self.warnings.push((key.to_owned(), what.into()));
+    }
+
+    /// The warnings, when there are no faults.
+    fn into_result(self) -> Result<Vec<(String, String)>, ConfigurationError> {
         if self.found.is_empty() {
-            Ok(())
+            Ok(self.warnings)
         } else {
             Err(ConfigurationError { faults: self.found })
         }
@@ -62,6 +69,8 @@ impl std::error::Error for ConfigurationError {}
 pub struct Loaded<S> {
     pub runtime: RuntimeSettings,
     pub app: S,
+    /// What is legal but risky: the key and why.
+    pub warnings: Vec<(String, String)>,
     merged: Config,
 }
 
@@ -101,9 +110,14 @@ pub fn load<S: DeserializeOwned + Check>(
     if let Some(settings) = &app {
         settings.check(&mut faults);
     }
-    faults.into_result()?;
+    let warnings = faults.into_result()?;
     match (runtime, app) {
-        (Some(runtime), Some(app)) => Ok(Loaded { runtime, app, merged }),
+        (Some(runtime), Some(app)) => Ok(Loaded {
+            runtime,
+            app,
+            warnings,
+            merged,
+        }),
         _ => Err(ConfigurationError {
             faults: vec![("configuration".into(), "cannot be read".into())],
         }),
@@ -342,5 +356,101 @@ mod tests {
         ] {
             assert!(fault.contains(part), "{part} is not in {fault}");
         }
+    }
+
+    #[test]
+    fn faults_of_certificates_and_their_addresses_are_told_at_once() {
+        let authority = test_support::TestAuthority::new();
+        let [own, other] = ["exam", "auth"].map(|name| authority.issue(&[name]));
+        let text = |path: &Path| path.display().to_string();
+        let fault_of = |cert: &str, key: &str, ca: &str| {
+            let environment = [
+                ("SC_GRPC__TLS_CERT", cert),
+                ("SC_GRPC__TLS_KEY", key),
+                ("SC_GRPC__TLS_CA", ca),
+                ("SC_SERVICES__AUTH", "https://auth:50051"),
+            ];
+            from(&environment).map(|_| ()).unwrap_err().to_string()
+        };
+        let fault = fault_of("/nowhere", &text(&own.cert), &text(&own.key));
+        for part in [
+            "grpc.tls_cert: /nowhere cannot be read",
+            "services.exam: has to begin with https",
+        ] {
+            assert!(fault.contains(part), "{part} is not in {fault}");
+        }
+        assert!(!fault.contains("services.auth"), "{fault}");
+        let fault = fault_of(&text(&own.key), &text(&own.cert), &text(&own.key));
+        for part in [
+            "grpc.tls_cert: holds no certificate",
+            "grpc.tls_key: holds no private key",
+            "grpc.tls_ca: holds no certificate",
+        ] {
+            assert!(fault.contains(part), "{part} is not in {fault}");
+        }
+        let mixed = fault_of(&text(&own.cert), &text(&other.key), &text(&own.ca));
+        assert!(
+            mixed.contains("grpc.tls_cert: cannot be used with tls_key"),
+            "{mixed}"
+        );
+        let some = fault_of(&text(&own.cert), "", "");
+        assert!(
+            some.contains("tls_cert, tls_key and tls_ca go together"),
+            "{some}"
+        );
+        let none = fault_of("", "", "");
+        assert!(
+            none.contains("services.auth: begins with https, which needs"),
+            "{none}"
+        );
+    }
+
+    #[test]
+    fn production_sends_nothing_in_plain_text_unless_it_is_told_to() {
+        let mut environment = vec![
+            ("SC_ENV", "production"),
+            ("SC_PAGE_TOKEN_KEY", "0123456789abcdef0123456789abcdef"),
+            ("SC_PUBLIC_URL", "https://school.example"),
+        ];
+        assert!(
+            from(&environment).unwrap().warnings.is_empty(),
+            "all on this host"
+        );
+        let elsewhere = [
+            ("SC_DATABASE__URL", "postgres://u:p@db/d?sslmode=prefer"),
+            ("SC_REDIS__URL", "redis://redis:6379"),
+            ("SC_AMQP__URL", "amqp://u:p@rabbit:5672"),
+            ("SC_SERVICES__EXAM", "http://exam:50051"),
+        ];
+        environment.extend(elsewhere);
+        let fault = from(&environment).map(|_| ()).unwrap_err().to_string();
+        for key in ["database.url", "redis.url", "amqp.url", "services.exam"] {
+            let part = format!("{key}: is plain text to another host");
+            assert!(fault.contains(&part), "{part} is not in {fault}");
+        }
+        assert!(!fault.contains("u:p"), "{fault}");
+        environment.push(("SC_ALLOW_PLAIN_TEXT", "true"));
+        let warned: Vec<_> = from(&environment)
+            .unwrap()
+            .warnings
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        assert_eq!(warned, ["amqp.url", "database.url", "redis.url", "services.exam"]);
+        let encrypted = [
+            ("SC_DATABASE__URL", "postgres://u:p@db/d?sslmode=verify-full"),
+            ("SC_REDIS__URL", "rediss://redis:6379"),
+            ("SC_AMQP__URL", "amqps://u:p@rabbit:5671"),
+            ("SC_SERVICES__EXAM", "http://[::1]:50051"),
+        ];
+        environment.extend(encrypted);
+        assert!(from(&environment).unwrap().warnings.is_empty());
+        let last = environment.len() - 4;
+        environment[last].1 = "postgres://u:p@db/d";
+        assert_eq!(
+            from(&environment).unwrap().warnings.len(),
+            1,
+            "the default is to try"
+        );
     }
 }

@@ -177,11 +177,13 @@ async fn authenticate(verifier: &Verifier, method: &Method) -> Result<Caller, Pr
         (Some(token), _) => verifier.verify(token).await?,
         (None, _) => return Err(Problem::new(&codes::UNAUTHENTICATED)),
     };
-    match (method.policy.auth, &caller) {
-        (Auth::Required, Caller::Service(_)) | (Auth::Service, Caller::User(_)) => {
-            return Err(Problem::new(&codes::PERMISSION_DENIED));
-        }
-        _ => {}
+    let is_of_its_kind = match (method.policy.auth, &caller) {
+        (Auth::Service, Caller::Service(name)) => method.policy.lets(name),
+        (Auth::Service, _) | (Auth::Required | Auth::Optional, Caller::Service(_)) => false,
+        _ => true,
+    };
+    if !is_of_its_kind {
+        return Err(Problem::new(&codes::PERMISSION_DENIED));
     }
     match method.policy.permission {
         Some(permission) if !caller.has(permission) => Err(Problem::new(&codes::PERMISSION_DENIED)),

@@ -1,8 +1,9 @@
 //! Keys and revocations from auth: pulled every 2 s, and pushed by event (docs/adr/0005).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use access_token::{BoxError, Jwk, KeySource, Revocation, RevocationKind, Revocations};
+use access_token::{BoxError, Jwk, KeySource, Revocation, RevocationKind, Revocations, Verifier};
 use async_trait::async_trait;
 use clock::Clock;
 use contracts::Timestamp;
@@ -16,6 +17,11 @@ use tokio_util::sync::CancellationToken;
 const PERIOD: Duration = Duration::from_secs(2);
 /// Commits do not come in the order of their clocks: each answer is asked again for this long.
 const OVERLAP_SECONDS: i64 = 15;
+
+/// Keys that were taken out of use are known no longer after this.
+const KEY_PERIOD: Duration = Duration::from_mins(1);
+/// Between two looks after a key was withdrawn: the instance that was asked may hear of it later than we did.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 /// The public keys of auth.
 pub struct RemoteKeys {
@@ -78,6 +84,22 @@ pub async fn poll(auth: RpcClient, revocations: Revocations, clock: Clock, shutd
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// Follows the keys until `shutdown`, at once when one is withdrawn.
+pub async fn follow_keys(verifier: Arc<Verifier>, shutdown: CancellationToken) {
+    let mut withdrawn = verifier.revocations().withdrawn_keys();
+    let mut pause = KEY_PERIOD;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = withdrawn.changed() => pause = SECOND_LOOK,
+            () = tokio::time::sleep(pause) => pause = KEY_PERIOD,
+        }
+        if let Err(fault) = verifier.refresh_keys().await {
+            tracing::debug!(error = fault.as_ref(), "the signing keys were not asked for anew");
         }
     }
 }

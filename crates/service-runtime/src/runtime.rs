@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use cache::Redis;
 use clock::Clock;
 use event_bus::{Consumer, EventBus, Relay, Subscription};
+use peer_tls::{PeerTls, TlsFiles};
 use postgres::{Database, PageTokens};
 use rpc_client::{RpcClient, ServiceTokens};
 use scheduler::Job;
@@ -29,6 +30,8 @@ pub struct Runtime {
     pub(crate) database: Option<Database>,
     pub(crate) bus: EventBus,
     pub(crate) redis: Redis,
+    /// For both directions; `None`: plain text.
+    pub(crate) tls: Option<PeerTls>,
     clients: HashMap<String, RpcClient>,
     pub(crate) revocations: Revocations,
     keys: Option<Arc<dyn KeySource>>,
@@ -63,7 +66,8 @@ impl Runtime {
         };
         let redis = Redis::connect(&settings.redis)?;
         let bus = EventBus::new(settings.amqp.clone(), name);
-        let clients = clients(name, &settings)?;
+        let tls = settings.grpc.tls_files().map(peer_tls).transpose()?;
+        let clients = clients(name, &settings, tls.as_ref())?;
         Ok(Self {
             name,
             instance: jobs::instance(name),
@@ -71,6 +75,7 @@ impl Runtime {
             database,
             bus,
             redis,
+            tls,
             clients,
             revocations: Revocations::default(),
             keys: None,
@@ -162,13 +167,19 @@ impl Runtime {
             .clone()
             .unwrap_or_else(|| Arc::new(RemoteKeys::new(self.rpc("auth"))));
         let tokens = &self.settings.tokens;
-        let verifier = Arc::new(Verifier::new(
+        let verifier = Verifier::new(
             keys,
             self.revocations.clone(),
             &tokens.issuer,
             &tokens.audience,
             self.clock.clone(),
-        ));
+        );
+        // Who serves no RPC is called by no service.
+        let verifier = Arc::new(if self.database.is_some() {
+            verifier.serving(&tokens.audience, self.name)
+        } else {
+            verifier
+        });
         self.verifier = Some(Arc::clone(&verifier));
         verifier
     }
@@ -242,18 +253,32 @@ impl Runtime {
     }
 }
 
-fn clients(name: &str, settings: &RuntimeSettings) -> Result<HashMap<String, RpcClient>> {
+fn peer_tls(files: TlsFiles) -> Result<PeerTls> {
+    PeerTls::read(files).map_err(|faults| {
+        let faults: Vec<_> = faults
+            .iter()
+            .map(|fault| format!("grpc.{} {}", fault.file, fault.what))
+            .collect();
+        anyhow::anyhow!(faults.join("; "))
+    })
+}
+
+fn clients(
+    name: &str,
+    settings: &RuntimeSettings,
+    tls: Option<&PeerTls>,
+) -> Result<HashMap<String, RpcClient>> {
     let url = |service: &str| {
         settings
             .services
             .get(service)
             .with_context(|| format!("services.{service} is not set"))
     };
-    let auth = RpcClient::new("auth", url("auth")?, &settings.rpc, None)?;
+    let auth = RpcClient::over("auth", url("auth")?, &settings.rpc, None, tls)?;
     let tokens = ServiceTokens::new(auth, name, settings.service_secret.clone());
     let mut clients = HashMap::new();
     for (service, url) in &settings.services {
-        let client = RpcClient::new(service, url, &settings.rpc, Some(tokens.clone()))?;
+        let client = RpcClient::over(service, url, &settings.rpc, Some(tokens.clone()), tls)?;
         clients.insert(service.clone(), client);
     }
     Ok(clients)

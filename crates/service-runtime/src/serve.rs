@@ -9,9 +9,9 @@ use postgres::Database;
 use scheduler::Scheduler;
 use sqlx::Connection;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use crate::admin::{self, Health};
 use crate::app::App;
@@ -21,6 +21,8 @@ use crate::{Runtime, jobs, revocation};
 
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const MAX_STREAMS: u32 = 1_024;
+/// With TLS a connection lives no longer, so that a certificate that is believed no more ends as well.
+const TLS_CONNECTION_AGE: Duration = Duration::from_hours(1);
 const POOL_METRICS: Duration = Duration::from_secs(10);
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// For background work, after the servers have drained.
@@ -142,6 +144,11 @@ fn start_background(runtime: &mut Runtime) -> Result<()> {
             revocation::poll(auth, revocations, clock, shutdown.clone()),
         );
     }
+    let keys = revocation::follow_keys(runtime.verifier(), shutdown.clone());
+    runtime.spawn("verification-keys", keys);
+    if let Some(tls) = runtime.tls.clone() {
+        runtime.spawn("certificate-files", tls.follow(shutdown.clone()));
+    }
     let (bus, revocations, stop) = (runtime.bus.clone(), runtime.revocations(), shutdown.clone());
     runtime.spawn("revocation-events", async move {
         bus.listen(stop, |event| {
@@ -197,18 +204,32 @@ fn grpc_server(
         keys,
     };
     let routes = std::mem::take(&mut runtime.routes).routes();
+    let tls = runtime.tls.clone();
     async move {
-        Server::builder()
+        let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .max_concurrent_streams(MAX_STREAMS)
             .initial_connection_window_size(4 << 20)
             .initial_stream_window_size(1 << 20)
-            .tcp_nodelay(true)
-            .layer(stack)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), closing.cancelled_owned())
-            .await
-            .context("the gRPC server failed")
+            .layer(stack);
+        let stop = closing.cancelled_owned();
+        let ended = match tls {
+            Some(tls) => {
+                let mut server = server.max_connection_age(TLS_CONNECTION_AGE);
+                let server = server.add_routes(routes);
+                server
+                    .serve_with_incoming_shutdown(peer_tls::incoming(listener, tls), stop)
+                    .await
+            }
+            None => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                server
+                    .add_routes(routes)
+                    .serve_with_incoming_shutdown(incoming, stop)
+                    .await
+            }
+        };
+        ended.context("the gRPC server failed")
     }
 }

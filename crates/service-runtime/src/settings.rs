@@ -1,10 +1,14 @@
 //! Settings that every process has; config.default.toml says what they mean.
 
+mod transport;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use cache::RedisSettings;
 use event_bus::BusSettings;
+use peer_tls::TlsFiles;
 use postgres::DatabaseSettings;
 use rpc_client::RpcSettings;
 use secrecy::{ExposeSecret, SecretString};
@@ -28,7 +32,8 @@ pub struct RuntimeSettings {
     pub public_url: String,
     pub service_secret: SecretString,
     pub page_token_key: SecretString,
-    pub grpc: Listen,
+    pub allow_plain_text: bool,
+    pub grpc: GrpcSettings,
     pub admin: Listen,
     pub database: DatabaseSettings,
     pub redis: RedisSettings,
@@ -42,6 +47,29 @@ pub struct RuntimeSettings {
     pub trace: TraceSettings,
     pub shutdown: ShutdownSettings,
     pub runtime: ThreadSettings,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct GrpcSettings {
+    pub listen: SocketAddr,
+    /// PEM files; all three or none.
+    pub tls_cert: PathBuf,
+    pub tls_key: PathBuf,
+    pub tls_ca: PathBuf,
+}
+
+impl GrpcSettings {
+    /// `None`: our processes talk in plain text.
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let has_some = [&self.tls_cert, &self.tls_key, &self.tls_ca]
+            .iter()
+            .any(|file| !file.as_os_str().is_empty());
+        has_some.then(|| TlsFiles {
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+            tls_ca: self.tls_ca.clone(),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -101,6 +129,7 @@ impl Check for RuntimeSettings {
                 faults.add(&format!("services.{name}"), "has to be a URL with a host");
             }
         }
+        transport::check(self, faults);
         if self.env == Environment::Production {
             let key = self.page_token_key.expose_secret();
             if key.len() < 32 || key == "development-only" {
@@ -110,7 +139,10 @@ impl Check for RuntimeSettings {
                 );
             }
             if self.public_url.starts_with("http://") {
-                tracing::warn!("public_url is not https: links in mails are not safe on their way");
+                faults.warn(
+                    "public_url",
+                    "is not https: links in mails are not safe on their way",
+                );
             }
         }
     }

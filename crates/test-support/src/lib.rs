@@ -8,6 +8,7 @@
 )]
 
 mod broker;
+mod certificates;
 mod cleanup;
 mod database;
 mod polling;
@@ -16,6 +17,7 @@ mod queries;
 mod redis;
 
 pub use broker::{TestBroker, remove_vhost};
+pub use certificates::{Certificate, TestAuthority};
 pub use database::TestDatabase;
 pub use polling::eventually;
 pub use proxy::TestProxy;

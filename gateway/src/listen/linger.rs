@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::header::EXPECT;
 use http::{Request, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -18,13 +19,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The request with a body that is read to its end whoever drops it. HTTP/2 ends a stream without its connection.
 pub fn request(request: Request<Incoming>) -> Request<Body> {
     if request.version() < Version::HTTP_2 {
-        request.map(|incoming| Body::new(Lingering(Some(incoming))))
+        let expects = request.headers().get(EXPECT);
+        let waits = expects.is_some_and(|what| what.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        request.map(|incoming| {
+            Body::new(Lingering {
+                incoming: Some(incoming),
+                waits,
+            })
+        })
     } else {
         request.map(Body::new)
     }
 }
 
-struct Lingering(Option<Incoming>);
+struct Lingering {
+    incoming: Option<Incoming>,
+    /// The client sends nothing before it is told to, which reading tells it: nobody shall be asked for a body that is not wanted.
+    waits: bool,
+}
 
 impl hyper::body::Body for Lingering {
     type Data = Bytes;
@@ -34,22 +46,25 @@ impl hyper::body::Body for Lingering {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(incoming) = self.0.as_mut() else {
+        self.waits = false;
+        let Some(incoming) = self.incoming.as_mut() else {
             return Poll::Ready(None);
         };
         let polled = Pin::new(incoming).poll_frame(cx);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            self.0 = None;
+            self.incoming = None;
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(hyper::body::Body::is_end_stream)
+        self.incoming
+            .as_ref()
+            .is_none_or(hyper::body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0
+        self.incoming
             .as_ref()
             .map_or(SizeHint::with_exact(0), hyper::body::Body::size_hint)
     }
@@ -58,9 +73,9 @@ impl hyper::body::Body for Lingering {
 impl Drop for Lingering {
     fn drop(&mut self) {
         let Some(incoming) = self
-            .0
+            .incoming
             .take()
-            .filter(|body| !hyper::body::Body::is_end_stream(body))
+            .filter(|body| !self.waits && !hyper::body::Body::is_end_stream(body))
         else {
             return;
         };

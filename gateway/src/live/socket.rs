@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use typed_id::NotificationId;
 
+use super::allowance::Allowance;
 use super::hub::{Hub, Item, Registered, Socket, Why, frame};
 
 type Stream = WebSocketStream<TokioIo<Upgraded>>;
@@ -54,6 +55,7 @@ async fn serve(
         socket, queue, end, ..
     } = &mut registered;
     let mut sent = Sent(after.into_iter().collect());
+    let mut allowance = Allowance::new();
     let ready = Message::Text(Utf8Bytes::from_static(r#"{"type":"ready"}"#));
     if let Err(why) = send(stream, end, ready).await {
         return why;
@@ -66,7 +68,10 @@ async fn serve(
         let done = tokio::select! {
             biased;
             why = &mut *end => return why.unwrap_or(Why::Left),
-            came = stream.next() => take(stream, end, hub, socket, came).await,
+            came = stream.next() => match allowance.take() {
+                true => take(stream, end, hub, socket, came).await,
+                false => Err(Why::Flooding),
+            },
             // What comes live waits until that is sent: frames are in order, and none comes twice.
             Some(page) = next_page(&mut missed), if missed.is_some() => {
                 missed = None;

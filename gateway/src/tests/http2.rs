@@ -11,28 +11,28 @@ use super::backend::PATIENCE;
 use super::edge::Edge;
 use super::raw::{QUICK, deaf, under};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
 
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub const ACK: u8 = 1;
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
 
-const PROTOCOL_ERROR: u32 = 1;
-const FLOW_CONTROL_ERROR: u32 = 3;
-const ENHANCE_YOUR_CALM: u32 = 11;
+pub const PROTOCOL_ERROR: u32 = 1;
+pub const FLOW_CONTROL_ERROR: u32 = 3;
+pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// `431` in HPACK's Huffman code.
 const HUFFMAN_431: &[u8] = &[0x69, 0x90, 0xff];
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
     frame.extend(stream.to_be_bytes());
@@ -41,7 +41,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A text of HPACK: its length with a prefix of seven bits, and its bytes.
-fn text(text: &str) -> Vec<u8> {
+pub fn text(text: &str) -> Vec<u8> {
     let mut coded = Vec::new();
     if text.len() < 127 {
         coded.push(u8::try_from(text.len()).unwrap());
@@ -59,38 +59,38 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 /// `:method`, `:scheme`, `:authority` and `:path`.
-fn request(method: u8, path: &str) -> Vec<u8> {
+pub fn request(method: u8, path: &str) -> Vec<u8> {
     [vec![method, 0x86, 0x01], text("x"), vec![0x04], text(path)].concat()
 }
 
-fn get(path: &str) -> Vec<u8> {
+pub fn get(path: &str) -> Vec<u8> {
     request(0x82, path)
 }
 
-fn header(name: &str, value: &str) -> Vec<u8> {
+pub fn header(name: &str, value: &str) -> Vec<u8> {
     [vec![0], text(name), text(value)].concat()
 }
 
-struct Peer {
-    reads: OwnedReadHalf,
-    writes: OwnedWriteHalf,
+pub struct Peer {
+    pub reads: OwnedReadHalf,
+    pub writes: OwnedWriteHalf,
 }
 
-struct Heard {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-    payload: Vec<u8>,
+pub struct Heard {
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+    pub payload: Vec<u8>,
 }
 
 impl Heard {
     /// The error code of RST_STREAM and GOAWAY.
-    fn error(&self) -> u32 {
+    pub fn error(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
 
-    fn is_status(&self, status: u16) -> bool {
+    pub fn is_status(&self, status: u16) -> bool {
         // What the static table does not have is written out.
         let indexed = match status {
             200 => 0x88,
@@ -104,7 +104,7 @@ impl Heard {
 }
 
 impl Peer {
-    async fn open(edge: &Edge, settings: &[u8]) -> Self {
+    pub async fn open(edge: &Edge, settings: &[u8]) -> Self {
         let (reads, mut writes) = deaf(edge.address).await.into_split();
         writes
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -114,23 +114,23 @@ impl Peer {
         Self { reads, writes }
     }
 
-    async fn send(&mut self, frames: &[u8]) {
+    pub async fn send(&mut self, frames: &[u8]) {
         self.writes.write_all(frames).await.unwrap();
     }
 
     /// Sends the same again and again, without reading, until the gateway has enough of it. The buffers of the system are filled first.
-    async fn flood(&mut self, frames: &[u8]) -> bool {
+    pub async fn flood(&mut self, frames: &[u8]) -> bool {
         let flood = async { while self.writes.write_all(frames).await.is_ok() {} };
         timeout(PATIENCE * 3, flood).await.is_ok()
     }
 
     /// `None` when the connection is over.
-    async fn next(&mut self) -> Option<Heard> {
+    pub async fn next(&mut self) -> Option<Heard> {
         next(&mut self.reads).await
     }
 
     /// The first frame of a kind on a stream; GOAWAY and the end are an end.
-    async fn first(&mut self, kind: u8, stream: u32) -> Option<Heard> {
+    pub async fn first(&mut self, kind: u8, stream: u32) -> Option<Heard> {
         loop {
             let heard = timeout(PATIENCE, self.next()).await.unwrap()?;
             if heard.kind == kind && heard.stream == stream {
@@ -140,7 +140,7 @@ impl Peer {
     }
 
     /// The error of the GOAWAY with which the connection ends. It has to end.
-    async fn cut(&mut self) -> Option<u32> {
+    pub async fn cut(&mut self) -> Option<u32> {
         let mut error = None;
         while let Some(heard) = timeout(PATIENCE, self.next()).await.unwrap() {
             if heard.kind == GOAWAY {
@@ -151,14 +151,14 @@ impl Peer {
     }
 
     /// Checks that this very connection still serves.
-    async fn check_serves(&mut self, stream: u32) {
+    pub async fn check_serves(&mut self, stream: u32) {
         let ask = frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/health/live"));
         self.send(&ask).await;
         assert!(self.first(HEADERS, stream).await.unwrap().is_status(200));
     }
 }
 
-async fn next(reads: &mut OwnedReadHalf) -> Option<Heard> {
+pub async fn next(reads: &mut OwnedReadHalf) -> Option<Heard> {
     let mut head = [0; 9];
     reads.read_exact(&mut head).await.ok()?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);

@@ -259,6 +259,7 @@ async fn a_ticket_opens_one_socket_while_its_session_lives() {
         session_id: SessionId::new(now),
         impersonator: None,
         token_id: "t".into(),
+        key_id: String::new(),
         roles: vec![],
         permissions: vec![],
         issued_at: now,

@@ -102,6 +102,9 @@ spec:
               mountPath: /run/secrets/sc
               readOnly: true
             {{- end }}
+            {{- if $process.tls.enabled }}
+            {{- include "sc-service.tlsMount" . | nindent 12 }}
+            {{- end }}
             {{- if $process.scratch.enabled }}
             - name: scratch
               mountPath: /var/lib/sc
@@ -113,6 +116,9 @@ spec:
             sizeLimit: 16Mi
         {{- with $secrets }}
         {{- include "sc-service.secretVolume" (dict "secrets" .) | nindent 8 }}
+        {{- end }}
+        {{- if $process.tls.enabled }}
+        {{- include "sc-service.tlsVolume" . | nindent 8 }}
         {{- end }}
         {{- if $process.scratch.enabled }}
         - name: scratch

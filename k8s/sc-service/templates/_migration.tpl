@@ -47,6 +47,12 @@ spec:
             - name: secrets
               mountPath: /run/secrets/sc
               readOnly: true
+            {{- if $process.tls.enabled }}
+            {{- include "sc-service.tlsMount" . | nindent 12 }}
+            {{- end }}
       volumes:
         {{- include "sc-service.secretVolume" (dict "secrets" $secrets) | nindent 8 }}
+        {{- if $process.tls.enabled }}
+        {{- include "sc-service.tlsVolume" . | nindent 8 }}
+        {{- end }}
 {{- end -}}

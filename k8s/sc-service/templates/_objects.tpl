@@ -52,7 +52,7 @@ spec:
     - name: grpc
       port: {{ . }}
       targetPort: grpc
-      appProtocol: kubernetes.io/h2c
+      appProtocol: {{ ternary "https" "kubernetes.io/h2c" $process.tls.enabled }}
     {{- end }}
     - name: admin
       port: {{ $process.ports.admin }}

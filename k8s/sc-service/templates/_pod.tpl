@@ -49,12 +49,41 @@ SC_HTTP__LISTEN: {{ printf "0.0.0.0:%d" (int $ports.http) }}
 {{- end }}
 {{- end -}}
 
+{{/* Where the files of mutual TLS are mounted. */}}
+{{- define "sc-service.tlsFiles" -}}
+{{- if .Values.process.tls.enabled -}}
+SC_GRPC__TLS_CERT: /run/secrets/tls/tls.crt
+SC_GRPC__TLS_KEY: /run/secrets/tls/tls.key
+SC_GRPC__TLS_CA: /run/secrets/tls/ca.crt
+{{- end -}}
+{{- end -}}
+
 {{/* Data of the ConfigMap. */}}
 {{- define "sc-service.config" -}}
-{{- $config := merge (dict) .Values.process.config (include "sc-service.listen" . | fromYaml) -}}
+{{- $tls := .Values.process.tls.enabled -}}
+{{- $own := merge (include "sc-service.listen" . | fromYaml) (include "sc-service.tlsFiles" . | fromYaml) -}}
+{{- $config := merge (dict) .Values.process.config $own -}}
 {{- range $key, $value := $config -}}
-{{ $key }}: {{ toString $value | quote }}
+{{- $text := toString $value -}}
+{{- if and $tls (hasPrefix "SC_SERVICES__" $key) -}}
+{{- $text = $text | replace "http://" "https://" -}}
+{{- end -}}
+{{ $key }}: {{ $text | quote }}
 {{ end }}
+{{- end -}}
+
+{{/* The whole folder and no subPath: a renewed certificate would not arrive in one. */}}
+{{- define "sc-service.tlsVolume" -}}
+- name: tls
+  secret:
+    secretName: {{ .Values.process.tls.secret | default (printf "%s-tls" (include "sc-service.fullname" .)) }}
+    defaultMode: 0440
+{{- end -}}
+
+{{- define "sc-service.tlsMount" -}}
+- name: tls
+  mountPath: /run/secrets/tls
+  readOnly: true
 {{- end -}}
 
 {{/* process.secrets as JSON without those that were switched off by null. */}}

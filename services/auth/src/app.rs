@@ -27,7 +27,7 @@ use crate::storage::roles;
 use crate::usecases::delete_me::data_erased;
 use crate::usecases::operations;
 use crate::usecases::verify_email::promote_first_admin;
-use crate::{demo, jobs};
+use crate::{demo, jobs, key_commands};
 
 /// What the use cases work with.
 pub struct Auth {
@@ -178,6 +178,7 @@ impl App for Auth {
     async fn command(runtime: &mut Runtime, settings: Settings, command: Command) -> anyhow::Result<()> {
         match command {
             Command::SeedDemo => demo::seed(runtime, settings).await,
+            Command::Keys { action } => key_commands::run(&Self::new(runtime, settings)?, action).await,
         }
     }
 }

@@ -6,6 +6,7 @@ use service_runtime::{Runtime, demo};
 use crate::app::Auth;
 use crate::config::Settings;
 use crate::domain::email;
+use crate::key_commands::KeysAction;
 use crate::storage::passwords;
 use crate::storage::users::{self, NewUser};
 use crate::usecases::registered_event;
@@ -14,6 +15,11 @@ use crate::usecases::registered_event;
 pub enum Command {
     /// Make the demo accounts (never in production); those that are there stay.
     SeedDemo,
+    /// Look at the keys that sign tokens, or take one out of use.
+    Keys {
+        #[command(subcommand)]
+        action: KeysAction,
+    },
 }
 
 pub async fn seed(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {

@@ -94,15 +94,19 @@ impl KeyRing {
         Ok(self.issuer()?.issue_user(token)?)
     }
 
-    pub fn issue_service(&self, name: &str, ttl: Duration) -> Result<String, KeyRingError> {
-        Ok(self.issuer()?.issue_service(name, self.clock.now(), ttl)?)
+    /// A token with which the service calls one other.
+    pub fn issue_service(&self, name: &str, called: &str, ttl: Duration) -> Result<String, KeyRingError> {
+        Ok(self
+            .issuer()?
+            .issue_service(name, called, self.clock.now(), ttl)?)
     }
 
     fn issuer(&self) -> Result<Arc<Issuer>, KeyRingError> {
         self.state.read().signing.clone().ok_or(KeyRingError::Empty)
     }
 
-    async fn make_next(&self) -> Result<(), KeyRingError> {
+    /// A key that signs from now on; it is of use once it is stored.
+    pub fn make(&self) -> Result<StoredKey, KeyRingError> {
         let now = self.clock.now();
         let kid = format!(
             "{}-{}",
@@ -111,6 +115,17 @@ impl KeyRing {
         );
         let key = SigningKey::generate(&kid)?;
         let private_key = self.sealer.seal(&kid, key.to_pkcs8())?;
+        Ok(StoredKey {
+            kid,
+            private_key,
+            signs_from: now,
+            retires_at: now + PERIOD + TAIL,
+        })
+    }
+
+    async fn make_next(&self) -> Result<(), KeyRingError> {
+        let now = self.clock.now();
+        let made = self.make()?;
         self.db
             .write(move |mut tx| async move {
                 keys::lock(&mut tx).await?;
@@ -122,10 +137,9 @@ impl KeyRing {
                 }
                 let signs_from = last.map_or(now, |ends| ends.max(now));
                 let stored = StoredKey {
-                    kid,
-                    private_key,
                     signs_from,
                     retires_at: signs_from + PERIOD + TAIL,
+                    ..made
                 };
                 keys::insert(&mut tx, &stored, now).await?;
                 tx.commit(()).await
@@ -137,7 +151,9 @@ impl KeyRing {
 
 #[async_trait]
 impl KeySource for KeyRing {
+    /// As they are in the database: another instance may have taken one out of use.
     async fn fetch(&self) -> Result<Vec<Jwk>, BoxError> {
+        self.refresh().await?;
         Ok(self.published())
     }
 }

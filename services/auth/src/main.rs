@@ -6,6 +6,7 @@ mod demo;
 mod domain;
 mod grpc;
 mod jobs;
+mod key_commands;
 mod keys;
 mod passwords;
 mod sealed;

@@ -27,6 +27,7 @@ pub mod sessions;
 mod tries;
 pub mod update_user;
 pub mod verify_email;
+pub mod withdraw_key;
 
 pub use events::registered as registered_event;
 

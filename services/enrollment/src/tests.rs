@@ -60,6 +60,7 @@ impl School {
             session_id: SessionId::new(now),
             impersonator: None,
             token_id: String::new(),
+            key_id: String::new(),
             roles: Vec::new(),
             permissions: Vec::new(),
             issued_at: now,

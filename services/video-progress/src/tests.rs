@@ -44,6 +44,7 @@ fn caller(id: UserId, clock: &Clock) -> Caller {
         session_id: SessionId::new(clock.now()),
         impersonator: None,
         token_id: String::new(),
+        key_id: String::new(),
         roles: Vec::new(),
         permissions: Vec::new(),
         issued_at: clock.now(),

@@ -38,13 +38,14 @@ fn world() -> World {
     let issuer = Issuer::new(SigningKey::generate("k1").unwrap(), "sc", "sc-api");
     let source = Arc::new(Source::default());
     *source.keys.lock() = Some(vec![issuer.key().public_jwk()]);
-    let verifier = Arc::new(Verifier::new(
+    let verifier = Verifier::new(
         source.clone(),
         Revocations::default(),
         "sc",
         "sc-api",
         clock.clone(),
-    ));
+    );
+    let verifier = Arc::new(verifier.serving("sc-api", "exam"));
     World {
         issuer,
         source,
@@ -110,7 +111,7 @@ async fn a_live_token_tells_who_calls() {
     assert!(caller.has("courses:write") && !caller.has("users:write"));
     let service = world
         .issuer
-        .issue_service("catalog", world.clock.now(), time::Duration::minutes(10))
+        .issue_service("catalog", "exam", world.clock.now(), time::Duration::minutes(10))
         .unwrap();
     assert!(
         matches!(world.verifier.verify(&service).await.unwrap(), Caller::Service(name) if &*name == "catalog")
@@ -156,6 +157,7 @@ async fn every_forged_token_is_refused() {
             "jwk",
             json!({"kty": "OKP", "crv": "Ed25519", "x": world.issuer.key().public_jwk().x}),
         ),
+        claim("aud", json!("sc-api/exam")),
         claim("iss", json!("another")),
         claim("aud", json!("another")),
         claim("aud", json!(["sc-api", "another"])),
@@ -203,6 +205,96 @@ async fn every_forged_token_is_refused() {
         assert_eq!(world.code(forged).await, "invalid_token", "{forged}");
     }
     assert_eq!(world.code(&resigned(&world, &token, |_, _| {})).await, "ok");
+}
+
+#[tokio::test]
+async fn a_service_token_is_good_at_the_service_that_it_names_alone() {
+    let world = world();
+    let issue = |called| {
+        let ttl = time::Duration::minutes(10);
+        world
+            .issuer
+            .issue_service("catalog", called, world.clock.now(), ttl)
+            .unwrap()
+    };
+    let good = issue("exam");
+    assert_eq!(world.code(&good).await, "ok");
+    for called in ["auth", "exams", "", "*", "exam/../auth"] {
+        assert_eq!(world.code(&issue(called)).await, "invalid_token", "{called}");
+    }
+    // Nor is it a user's token, nor one of a service without a name.
+    type Change = Box<dyn Fn(&mut Value, &mut Value)>;
+    let session = json!(SessionId::new(world.clock.now()));
+    let changes: [(&str, Change); 5] = [
+        ("typ", Box::new(|header, _| header["typ"] = json!("at+jwt"))),
+        ("aud", Box::new(|_, claims| claims["aud"] = json!("sc-api"))),
+        (
+            "two aud",
+            Box::new(|_, claims| claims["aud"] = json!(["sc-api/exam", "sc-api"])),
+        ),
+        ("sub", Box::new(|_, claims| claims["sub"] = json!("catalog"))),
+        ("sid", Box::new(move |_, claims| claims["sid"] = session.clone())),
+    ];
+    for (name, change) in changes {
+        let forged = resigned(&world, &good, |header, claims| change(header, claims));
+        assert_eq!(world.code(&forged).await, "invalid_token", "{name}");
+    }
+    // Where nobody calls as a service, as at the gateway, there is none that is good.
+    let edge = Verifier::new(
+        world.source.clone(),
+        Revocations::default(),
+        "sc",
+        "sc-api",
+        world.clock.clone(),
+    );
+    assert!(edge.verify(&good).await.is_err());
+    assert!(edge.verify(&world.token().0).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_a_withdrawn_key_has_signed_is_refused_at_once_and_the_key_forgotten() {
+    let world = world();
+    let (token, ..) = world.token();
+    let caller = world.verifier.verify(&token).await.unwrap();
+    let mut told = world.verifier.revocations().withdrawn_keys();
+    let entry = Revocation {
+        kind: RevocationKind::Key,
+        subject: "k1".into(),
+        revoked_at: world.clock.now(),
+        expires_at: world.clock.now() + Duration::from_hours(24),
+    };
+    world.verifier.revocations().apply(entry.clone());
+    assert!(told.has_changed().unwrap());
+    told.mark_unchanged();
+    world.verifier.revocations().apply(entry);
+    assert!(!told.has_changed().unwrap(), "known already");
+    assert_eq!(world.code(&token).await, "invalid_token");
+    // Also one from the future, and for who was let in before, as with an open socket.
+    let future = resigned(&world, &token, |_, claims| {
+        claims["iat_us"] = json!(9_000_000_000_000_000_i64)
+    });
+    assert_eq!(world.code(&future).await, "invalid_token");
+    assert!(world.verifier.revocations().concern_user(caller.user().unwrap()));
+
+    // The entry goes some day; the key has to be gone by then.
+    let next = Issuer::new(SigningKey::generate("k2").unwrap(), "sc", "sc-api");
+    *world.source.keys.lock() = Some(vec![]);
+    assert!(
+        world.verifier.refresh_keys().await.is_err(),
+        "no keys are no answer"
+    );
+    *world.source.keys.lock() = Some(vec![next.key().public_jwk()]);
+    world.verifier.refresh_keys().await.unwrap();
+    world
+        .verifier
+        .revocations()
+        .purge(world.clock.now() + Duration::from_hours(24));
+    let (fresh, ..) = world.token();
+    assert_eq!(world.code(&fresh).await, "invalid_token");
+    let by_next = next
+        .issue_service("catalog", "exam", world.clock.now(), time::Duration::minutes(10))
+        .unwrap();
+    assert_eq!(world.code(&by_next).await, "ok");
 }
 
 #[tokio::test]
@@ -260,7 +352,7 @@ async fn keys_rotate_and_are_kept_while_their_source_is_away() {
 
     let next = Issuer::new(SigningKey::generate("k2").unwrap(), "sc", "sc-api");
     let fresh = next
-        .issue_service("catalog", world.clock.now(), time::Duration::minutes(10))
+        .issue_service("catalog", "exam", world.clock.now(), time::Duration::minutes(10))
         .unwrap();
     *world.source.keys.lock() = Some(vec![world.issuer.key().public_jwk(), next.key().public_jwk()]);
     assert_eq!(world.code(&fresh).await, "invalid_token", "asked a moment ago");
@@ -271,7 +363,7 @@ async fn keys_rotate_and_are_kept_while_their_source_is_away() {
     tokio::time::advance(Duration::from_secs(11)).await;
     let unknown = Issuer::new(SigningKey::generate("k3").unwrap(), "sc", "sc-api");
     let unknown = unknown
-        .issue_service("catalog", world.clock.now(), time::Duration::minutes(10))
+        .issue_service("catalog", "exam", world.clock.now(), time::Duration::minutes(10))
         .unwrap();
     assert_eq!(world.code(&unknown).await, "invalid_token");
     assert_eq!(world.code(&world.token().0).await, "ok");

@@ -112,7 +112,8 @@ impl AuthService for AuthGrpc {
         request: Request<IssueServiceTokenRequest>,
     ) -> Result<Response<IssueServiceTokenResponse>, Status> {
         let (_, req) = admit(request)?;
-        let (access_token, expires_in) = issue_service_token(&self.app, &req.service, &req.secret)?;
+        let (access_token, expires_in) =
+            issue_service_token(&self.app, &req.service, &req.secret, &req.audience)?;
         Ok(Response::new(IssueServiceTokenResponse {
             access_token,
             expires_in,

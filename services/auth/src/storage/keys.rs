@@ -43,6 +43,30 @@ pub async fn insert(db: &mut PgConnection, key: &StoredKey, now: OffsetDateTime)
     Ok(())
 }
 
+/// Takes a live key out of use. False when there is none of that id.
+pub async fn retire(db: &mut PgConnection, kid: &str, now: OffsetDateTime) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "UPDATE auth.signing_keys SET retires_at = $2 WHERE kid = $1 AND retires_at > $2",
+        kid,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Lets a key sign earlier than it was to.
+pub async fn sign_from(db: &mut PgConnection, kid: &str, at: OffsetDateTime) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE auth.signing_keys SET signs_from = $2 WHERE kid = $1",
+        kid,
+        at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub async fn purge(db: impl PgExecutor<'_>, before: OffsetDateTime) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!("DELETE FROM auth.signing_keys WHERE retires_at < $1", before)
         .execute(db)

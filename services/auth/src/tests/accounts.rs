@@ -220,7 +220,7 @@ async fn other_processes_get_users_revocations_and_tokens() {
     assert_eq!(entries[0].subject, caller.user().unwrap().session_id.to_string());
 
     let (token, seconds) =
-        issue_service_token(&school.auth, "catalog", "the secret of the catalogue").unwrap();
+        issue_service_token(&school.auth, "catalog", "the secret of the catalogue", "auth").unwrap();
     assert_eq!(seconds, 600);
     assert!(matches!(
         school.verify(&token).await.unwrap(),
@@ -231,8 +231,13 @@ async fn other_processes_get_users_revocations_and_tokens() {
         ("wizard", ""),
         ("wizard", "the secret of the catalogue"),
     ] {
-        let refused = issue_service_token(&school.auth, service, secret);
+        let refused = issue_service_token(&school.auth, service, secret, "auth");
         assert_eq!(refused.unwrap_err().code(), &codes::INVALID_CREDENTIALS);
+    }
+    // It has no business there: nothing of theirs lets it call.
+    for called in ["enrollment", "exam", "catalog", "gateway", "", "*"] {
+        let refused = issue_service_token(&school.auth, "catalog", "the secret of the catalogue", called);
+        assert_eq!(refused.unwrap_err().code(), &codes::PERMISSION_DENIED, "{called}");
     }
 }
 

@@ -151,6 +151,7 @@ impl School {
             "student-coaching-api",
             self.clock.clone(),
         );
+        let verifier = verifier.serving("student-coaching-api", "auth");
         verifier.verify(access_token).await
     }
 

@@ -87,6 +87,7 @@ async fn the_server_asks_for_tokens_and_judges_them() {
     let secret = IssueServiceTokenRequest {
         service: "catalog".into(),
         secret: "the secret of the catalogue".into(),
+        audience: "auth".into(),
     };
     let service = auth.issue_service_token(secret).await.unwrap().into_inner();
     let entries = auth

@@ -82,12 +82,16 @@ pub async fn run(app: &Auth, operation: Uuid, user: UserId) -> Result<Vec<u8>, P
         .await
         .map_err(postgres::problem_of)?;
     let mut services = Map::from_iter([("auth".to_owned(), Value::Object(own))]);
-    let token = app.keys.issue_service("auth", LEASE).map_err(Problem::internal)?;
     let total = i32::try_from(app.data_holders.len() + 1).unwrap_or_default();
     for (done, holder) in (1..).zip(&app.data_holders) {
         operations::progress(app.db.primary(), operation, done, total, app.clock.now() + LEASE)
             .await
             .map_err(postgres::problem_of)?;
+        // Each is shown a token that is good there alone: with another's it could ask everybody for everything.
+        let token = app
+            .keys
+            .issue_service("auth", holder.name(), LEASE)
+            .map_err(Problem::internal)?;
         let context = RequestContext {
             authorization: Some(token.as_str().into()),
             ..request_context::current()

@@ -92,6 +92,8 @@ pub async fn announce(app: &Auth, entries: &[Revocation]) {
 fn key_of(entry: &Revocation) -> Option<Key> {
     match entry.kind {
         RevocationKind::User => entry.subject.parse().ok().map(Key::RevokedUser),
+        // Who reads the mirror does not verify signatures.
+        RevocationKind::Key => None,
         RevocationKind::Session | RevocationKind::Token => Some(Key::RevokedSession(entry.subject.clone())),
     }
 }

@@ -43,6 +43,7 @@ pub fn caller(id: UserId) -> Caller {
         session_id: SessionId::new(now()),
         impersonator: None,
         token_id: String::new(),
+        key_id: String::new(),
         roles: Vec::new(),
         permissions: Vec::new(),
         issued_at: now(),

@@ -146,6 +146,7 @@ impl School {
             id,
             session_id: SessionId::new(self.clock.now()),
             token_id: String::new(),
+            key_id: String::new(),
             roles: Vec::new(),
             permissions: Vec::new(),
             impersonator: None,
