@@ -21,6 +21,7 @@ use postgres::{Database, WriteError};
 use process::Note;
 use sqlx::{AssertSqlSafe, Executor};
 use task_queue::enqueue_all;
+use tempfile::TempDir;
 use test_support::{TestDatabase, eventually};
 
 /// Of tasks, and as many of events.
@@ -36,20 +37,14 @@ const PART: i64 = 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_a_flood_with_duplicates_kills_and_a_broker_that_dies_loses_and_doubles_nothing() {
     let size: i64 = std::env::var("FLOOD").map_or(SIZE, |size| size.parse().unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let start_broker = async || {
-        let path = folder.path().to_owned();
-        let starting = tokio::task::spawn_blocking(move || PrivateRabbit::start(&path).unwrap());
-        starting.await.unwrap()
-    };
-    let (database, mut broker) = tokio::join!(TestDatabase::new("video_progress"), start_broker());
+    let (database, mut broker) = tokio::join!(TestDatabase::new("video_progress"), Broker::start());
     let db = database.database();
     db.primary()
         .execute("CREATE TABLE effects (what text, number integer); CREATE TABLE repeats (repeats bigint)")
         .await
         .unwrap();
-    let mut processes: Vec<Child> = (0..PROCESSES)
-        .map(|_| start_process(&database, &broker))
+    let mut processes: Vec<Process> = (0..PROCESSES)
+        .map(|_| start_process(&database, &broker.rabbit))
         .collect();
     let (began, mut kills, mut broker_kills) = (Instant::now(), 0, 0);
     let writing = tokio::spawn(write_all(db.clone(), size));
@@ -60,28 +55,22 @@ async fn fault_a_flood_with_duplicates_kills_and_a_broker_that_dies_loses_and_do
         }
         wait_for_more(&db, (before + 2 * size / PART).min(2 * size)).await;
         repeat_some(&db).await;
-        // SIGKILL.
         let victim = kills % PROCESSES;
-        processes[victim].kill().unwrap();
-        processes[victim].wait().unwrap();
+        processes[victim].kill();
         kills += 1;
         if broker_kills < BROKER_KILLS
             && effects(&db).await > (broker_kills + 1) * 2 * size / (BROKER_KILLS + 2)
         {
-            broker.kill9();
-            broker = start_broker().await;
+            broker.kill_and_start().await;
             broker_kills += 1;
         }
-        processes[victim] = start_process(&database, &broker);
+        processes[victim] = start_process(&database, &broker.rabbit);
     }
     writing.await.unwrap();
     let took = began.elapsed();
     // What was repeated last has still to be recognised.
     settled(&db).await;
-    for mut process in processes {
-        process.kill().unwrap();
-        process.wait().unwrap();
-    }
+    drop(processes);
     for what in ["task", "event"] {
         let all = format!("SELECT count(*) FROM effects WHERE what = '{what}'");
         let different = format!("SELECT count(DISTINCT number) FROM effects WHERE what = '{what}'");
@@ -106,18 +95,66 @@ async fn fault_a_flood_with_duplicates_kills_and_a_broker_that_dies_loses_and_do
         "{size} tasks and {size} events in {took:.0?}, {repeated} published once more, {kills} kills of processes, \
          {broker_kills} of the broker: 0 lost, 0 doubled; {again} tasks were begun again"
     );
-    tokio::task::spawn_blocking(move || broker.stop()).await.unwrap();
 }
 
-/// Another process of this program; see `flood/process.rs`.
-fn start_process(database: &TestDatabase, broker: &PrivateRabbit) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+/// Another process of this program; see `flood/process.rs`. It ends with this value.
+struct Process(Child);
+
+impl Process {
+    /// SIGKILL.
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn start_process(database: &TestDatabase, broker: &PrivateRabbit) -> Process {
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process::process", "--ignored"])
         .env("FLOOD_DATABASE", database.url())
         .env("FLOOD_BROKER", broker.url())
         .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .spawn();
+    Process(child.unwrap())
+}
+
+/// A broker of the test's own, which ends with this value.
+struct Broker {
+    rabbit: PrivateRabbit,
+    folder: TempDir,
+}
+
+impl Broker {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            rabbit: start_rabbit(&folder).await,
+            folder,
+        }
+    }
+
+    async fn kill_and_start(&mut self) {
+        self.rabbit.kill9();
+        self.rabbit = start_rabbit(&self.folder).await;
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.rabbit.kill9();
+    }
+}
+
+async fn start_rabbit(folder: &TempDir) -> PrivateRabbit {
+    let path = folder.path().to_owned();
+    let starting = tokio::task::spawn_blocking(move || PrivateRabbit::start(&path).unwrap());
+    starting.await.unwrap()
 }
 
 /// Writes all tasks and events, beside as many that are rolled back.
