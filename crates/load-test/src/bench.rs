@@ -94,7 +94,7 @@ impl Load {
     fn saturation(&self) -> closed::Plan {
         closed::Plan {
             connections: self.connections,
-            threads: self.threads,
+            threads: self.threads.max(1),
             warm_up: Duration::from_secs_f64(self.warm_up),
             measured: Duration::from_secs_f64(self.seconds),
         }
@@ -103,7 +103,7 @@ impl Load {
     fn open(&self, rate: Option<f64>) -> open::Plan {
         open::Plan {
             users: self.users,
-            threads: self.threads,
+            threads: self.threads.max(1),
             ramp: Duration::from_secs_f64(self.ramp),
             measured: Duration::from_secs_f64(self.duration),
             rate,
@@ -178,13 +178,12 @@ impl Bench<'_> {
 
     pub async fn overload(&self, peak: Option<f64>, load: &Load) -> Result<()> {
         let mut results = Results::new(load.connections);
-        let peak = match peak {
-            Some(peak) => peak,
-            None => {
-                self.add_saturation(&[Workload::UsersMix], load, &mut results)
-                    .await?;
-                peak_of(&results)
-            }
+        let peak = if let Some(peak) = peak {
+            peak
+        } else {
+            self.add_saturation(&[Workload::UsersMix], load, &mut results)
+                .await?;
+            peak_of(&results)
         };
         self.add_overload(peak, load, &mut results).await?;
         tell(&results, load)

@@ -129,14 +129,26 @@ impl Meter {
     }
 
     pub async fn start(&mut self) -> Result<()> {
-        self.before = self.read().await?;
+        let (database, counters) = self.read().await?;
+        // The clock and the processors last: what reading took is not part of what is measured.
+        self.before = Readings {
+            database,
+            counters,
+            sample: self.processes.sample(Weigh::Nothing),
+        };
         self.began = Instant::now();
         Ok(())
     }
 
     pub async fn stop(&mut self) -> Result<Cost> {
         let seconds = self.began.elapsed().as_secs_f64();
-        let after = self.read().await?;
+        let sample = self.processes.sample(Weigh::Nothing);
+        let (database, counters) = self.read().await?;
+        let after = Readings {
+            database,
+            counters,
+            sample,
+        };
         let before = &self.before;
         let cores: BTreeMap<String, f64> = after
             .sample
@@ -199,22 +211,18 @@ impl Meter {
         Some(database.writes)
     }
 
-    async fn read(&mut self) -> Result<Readings> {
+    async fn read(&mut self) -> Result<(Option<Database>, BTreeMap<String, f64>)> {
+        let database = match &mut self.database {
+            Some(connection) => Some(read_database(connection).await?),
+            None => None,
+        };
         let mut counters = BTreeMap::new();
         for admin in &self.admin {
             // A process that is being restarted has nothing to say.
             let text = admin.text("/metrics/prometheus").await.unwrap_or_default();
             add_counters(&mut counters, &text);
         }
-        let database = match &mut self.database {
-            Some(connection) => Some(read_database(connection).await?),
-            None => None,
-        };
-        Ok(Readings {
-            database,
-            counters,
-            sample: self.processes.sample(Weigh::Nothing),
-        })
+        Ok((database, counters))
     }
 }
 

@@ -40,7 +40,8 @@ pub async fn run(status: &Status, folder: &Path, database: &str, arguments: &Arg
     if arguments.enrolments > 0 {
         insert_enrolments(&mut connection, arguments.enrolments).await?;
     }
-    let count = "SELECT (SELECT count(*) FROM catalog.courses), (SELECT count(*) FROM enrollment.enrollments)";
+    let count =
+        "SELECT (SELECT count(*) FROM catalog.courses), (SELECT count(*) FROM enrollment.enrollments)";
     let (courses, enrolments): (i64, i64) = sqlx::query_as(count).fetch_one(&mut connection).await?;
     println!("{courses} courses, {enrolments} enrolments");
     Ok(())

@@ -6,6 +6,7 @@ mod actor;
 mod bench;
 mod client;
 mod closed;
+mod compare;
 mod cost;
 mod exam_start;
 mod fill;
@@ -81,6 +82,8 @@ enum Command {
         #[command(flatten)]
         load: Load,
     },
+    /// Two runs side by side, with the speed of the machine taken out.
+    Compare(compare::Arguments),
     /// All students begin an exam within some seconds, each in two tabs.
     ExamStart(exam_start::Arguments),
     /// Adds courses and enrolments, to see how cost grows.
@@ -94,8 +97,10 @@ enum Command {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    if matches!(cli.command, Command::Yardstick) {
-        return yardstick::serve();
+    match &cli.command {
+        Command::Yardstick => return yardstick::serve(),
+        Command::Compare(options) => return compare::run(options),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -128,7 +133,7 @@ async fn run(cli: Cli) -> Result<()> {
             println!("{}", sockets::weigh(&client, &status, count).await?);
             Ok(())
         }
-        Command::Yardstick => Ok(()),
+        Command::Yardstick | Command::Compare(_) => Ok(()),
     }
 }
 

@@ -153,11 +153,10 @@ impl Record {
 
     pub fn add(&mut self, other: Self) -> Result<()> {
         for (key, tally) in other.tallies {
-            match self.tallies.get_mut(&key) {
-                Some(known) => known.add(&tally)?,
-                None => {
-                    self.tallies.insert(key, tally);
-                }
+            if let Some(known) = self.tallies.get_mut(&key) {
+                known.add(&tally)?;
+            } else {
+                self.tallies.insert(key, tally);
             }
         }
         self.shed.add(&other.shed)?;

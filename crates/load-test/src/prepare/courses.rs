@@ -23,7 +23,9 @@ pub async fn make(client: &Client, teacher: &str, school: &mut School, wanted: W
     if school.course.is_empty() {
         *school = main_course(client, teacher).await?;
     }
-    let needed = wanted.courses.max(school.most_enrolled(wanted.enrolling) + wanted.places);
+    let needed = wanted
+        .courses
+        .max(school.most_enrolled(wanted.enrolling) + wanted.places);
     let missing = needed.saturating_sub(school.courses.len());
     if missing == 0 {
         return Ok(());

@@ -69,13 +69,11 @@ impl Reader {
     fn take_head<'a>(&mut self, piece: &'a [u8]) -> Result<Option<&'a [u8]>> {
         let known = self.head.len();
         let (head, rest) = if known == 0 {
-            match memmem::find(piece, b"\r\n\r\n") {
-                Some(end) => piece.split_at(end + 4),
-                None => {
-                    self.head.extend_from_slice(piece);
-                    return Ok(None);
-                }
-            }
+            let Some(end) = memmem::find(piece, b"\r\n\r\n") else {
+                self.head.extend_from_slice(piece);
+                return Ok(None);
+            };
+            piece.split_at(end + 4)
         } else {
             self.head.extend_from_slice(piece);
             let Some(end) = memmem::find(&self.head, b"\r\n\r\n") else {
