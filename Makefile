@@ -3,10 +3,10 @@
 PROFILE ?= dev
 SC_DEV := cargo run --quiet --package dev-stack --bin sc-dev --
 
-.PHONY: help run stop reset status test bench check fmt generate
+.PHONY: help run stop reset status test bench bench-micro check fmt generate
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: ## Install what is missing, build, start everything, print URLs (PROFILE=release for speed)
 	@sh deploy/install-prerequisites.sh
@@ -26,8 +26,13 @@ test: ## Install what is missing and run every test against real servers
 	@cargo build --workspace --bins
 	@$(SC_DEV) exec deploy/test.sh
 
-bench: ## Load on the running stack (RATELIMIT_ENABLED=false make run PROFILE=release first); STUDENTS=2000
-	@cargo run --release --quiet --package load-test -- --students $(or $(STUDENTS),200)
+bench: ## Load on the stack in release, started for it when none runs; ARGS="saturate answer --rounds 1", see docs/PERFORMANCE.md
+	@sh deploy/install-prerequisites.sh
+	@deploy/bench.sh $(or $(ARGS),bench)
+
+bench-micro: ## Measure single steps of a request: JSON, tokens, limits, grading, watched segments
+	@sh deploy/install-prerequisites.sh
+	@$(SC_DEV) exec cargo bench --quiet --package contracts --package access-token --package rate-limit --package exam --package video-progress --benches
 
 check: ## Format, lints, documentation, charts, containers, protos
 	@sh deploy/install-prerequisites.sh --check

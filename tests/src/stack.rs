@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use dev_stack::process::Known;
 use dev_stack::servers::{self, Servers};
 use dev_stack::stack::{SERVICES, apply_roles, identifier};
+use dev_stack::status::{Service, Status};
 use dev_stack::{http, ports};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -200,6 +202,40 @@ impl Stack {
         servers::discover().unwrap()
     }
 
+    /// Writes `status.json` as `make run` does, for tools that look for a running stack; the folder that it is in.
+    pub fn describe(&self) -> &Path {
+        let services = Process::ALL.map(|process| {
+            let name = process.name();
+            let service = Service {
+                grpc: String::new(),
+                admin: format!("http://127.0.0.1:{}", self.admin[name]),
+                pid: i32::try_from(self.processes[&process].id()).unwrap(),
+                process: None,
+            };
+            (name.to_owned(), service)
+        });
+        let status = Status {
+            gateway: format!("http://{}", self.gateway_address()),
+            services: services.into(),
+            postgres: self.servers.postgres.clone(),
+            redis: self.servers.redis.clone(),
+            amqp: self.servers.amqp.clone(),
+            amqp_management: self.servers.amqp_management.clone(),
+            supervisor: Known::of(std::process::id()).unwrap(),
+        };
+        status.write(self.folder.path()).unwrap();
+        self.folder.path()
+    }
+
+    /// The program of that name, from the profile of this test.
+    pub fn program(name: &str) -> PathBuf {
+        root().join("target").join(profile()).join(name)
+    }
+
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     pub fn mailbox(&self) -> Mailbox {
         Mailbox::new(self.folder.path().join("mail"))
     }
@@ -295,7 +331,7 @@ impl Stack {
     }
 
     fn command(&self, name: &'static str) -> Command {
-        let mut command = Command::new(root().join("target").join(profile()).join(name));
+        let mut command = Command::new(Self::program(name));
         let address = |port: u16| format!("127.0.0.1:{port}");
         command
             .current_dir(self.folder.path())

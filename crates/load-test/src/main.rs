@@ -1,120 +1,146 @@
-//! `sc-load`: load on the stack that `make run` started, through its public API alone; see `make bench`.
-//!
-//! Rate limits have to be off for it: `RATELIMIT_ENABLED=false make run PROFILE=release`.
+//! `sc-load`: load on the stack that `make run` started, through its public API alone; see docs/PERFORMANCE.md.
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
+mod action;
+mod actor;
+mod bench;
 mod client;
-mod machine;
+mod closed;
+mod compare;
+mod cost;
+mod exam_start;
+mod fill;
+mod mails;
+mod open;
 mod prepare;
-mod scenarios;
+mod processes;
+mod recorder;
+mod results;
+mod saturate;
+mod school;
 mod sockets;
+mod targets;
+mod wire;
+mod yardstick;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Parser;
-use comfy_table::{Table, presets};
+use clap::{Parser, Subcommand};
 use dev_stack::status::Status;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use action::Workload;
+use bench::{Bench, Load};
 use client::Client;
-use machine::Meter;
-use prepare::Exam;
-use scenarios::{Outcome, begin_exam, saturate};
+use prepare::Staff;
+use processes::Machine;
 
 #[derive(Parser)]
 #[command(name = "sc-load", about = "Load on a running Student Coaching stack")]
 struct Cli {
-    /// Students to make; they are made anew for each run.
-    #[arg(long, default_value_t = 200)]
-    students: usize,
-    /// Over which time they begin the exam, each in two tabs.
-    #[arg(long, default_value_t = 10)]
-    start_seconds: u64,
-    /// How long each endpoint is saturated.
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Requests at a time while an endpoint is saturated.
-    #[arg(long, default_value_t = 64)]
-    connections: usize,
-    /// Open this many live sockets instead, all of one user (SC_LIVE__MAX_SOCKETS_PER_USER has to allow it), and weigh them.
-    #[arg(long)]
-    sockets: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
     /// The folder of the running stack.
-    #[arg(long, default_value = ".dev")]
+    #[arg(long, global = true, default_value = ".dev")]
     folder: PathBuf,
+    /// Name of its database, for the counts of commits.
+    #[arg(long, global = true, default_value = "sc")]
+    database: String,
+    #[command(flatten)]
+    staff: Staff,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+#[derive(Subcommand)]
+enum Command {
+    /// Everything: saturation, users, overload; ends with verdicts and a report.
+    Bench {
+        #[command(flatten)]
+        load: Load,
+        /// A few seconds of each, with few users: shows that it runs, and measures nothing.
+        #[arg(long)]
+        smoke: bool,
+    },
+    /// How much of each workload there can be: closed loop over kept connections, rounds interleaved.
+    Saturate {
+        /// Which workloads; all when none is named.
+        #[arg(value_enum)]
+        workloads: Vec<Workload>,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// Users at the design documents' pace: open loop.
+    Users {
+        #[command(flatten)]
+        load: Load,
+    },
+    /// The users in more haste than there can be answers.
+    Overload {
+        /// Answers a second that there can be; found out by saturation when it is not given.
+        #[arg(long)]
+        peak: Option<f64>,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// Two runs side by side, with the speed of the machine taken out.
+    Compare(compare::Arguments),
+    /// All students begin an exam within some seconds, each in two tabs.
+    ExamStart(exam_start::Arguments),
+    /// Adds courses and enrolments, to see how cost grows.
+    Fill(fill::Arguments),
+    /// Opens live sockets, all of one user (SC_LIVE__MAX_SOCKETS_PER_USER has to allow it), and weighs them.
+    Sockets { count: usize },
+    /// The server that the machine is measured with.
+    #[command(hide = true)]
+    Yardstick,
+}
+
+fn main() -> Result<()> {
     let cli = Cli::parse();
-    let status = Status::read(&cli.folder)
-        .context("nothing runs here: RATELIMIT_ENABLED=false make run PROFILE=release")?;
-    let client = Client::new(&status.gateway)?;
-    println!("{}", machine::facts());
-    if let Some(count) = cli.sockets {
-        let weighed = sockets::weigh(&client, &status, count).await?;
-        println!("{weighed}");
-        return Ok(());
+    match &cli.command {
+        Command::Yardstick => return yardstick::serve(),
+        Command::Compare(options) => return compare::run(options),
+        _ => {}
     }
-    let exam = Exam::prepare(&client, cli.students).await?;
-    let mut meter = Meter::connect(&status).await?;
-
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header([
-        "scenario",
-        "requests",
-        "a second",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "max ms",
-        "errors",
-        "commits/s",
-    ]);
-    meter.start().await?;
-    let begun = begin_exam(&client, &exam, cli.start_seconds).await?;
-    row(&mut table, &begun.outcome, meter.commits_per_second().await?);
-    for endpoint in scenarios::ENDPOINTS {
-        meter.start().await?;
-        let outcome = saturate(
-            &client,
-            &exam,
-            &begun.attempts,
-            *endpoint,
-            cli.connections,
-            cli.seconds,
-        )
-        .await?;
-        row(&mut table, &outcome, meter.commits_per_second().await?);
-    }
-    println!("{table}");
-    println!(
-        "{} students began in {} s, two tabs each: {} attempts, {} duplicates",
-        cli.students,
-        cli.start_seconds,
-        begun.attempts.len(),
-        begun.duplicates
-    );
-    println!("{}", machine::processes(&status));
-    Ok(())
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(cli))
 }
 
-fn row(table: &mut Table, outcome: &Outcome, commits: f64) {
-    let at = |quantile: f64| {
-        format!(
-            "{:.1}",
-            outcome.latencies.value_at_quantile(quantile) as f64 / 1_000.0
-        )
+async fn run(cli: Cli) -> Result<()> {
+    let status = Status::read(&cli.folder)
+        .with_context(|| format!("nothing runs in {}: see `make bench`", cli.folder.display()))?;
+    raise_open_files();
+    println!("{}", Machine::this());
+    let client = Client::new(&status.gateway)?;
+    let bench = Bench {
+        client: &client,
+        status: &status,
+        folder: &cli.folder,
+        database: &cli.database,
+        staff: &cli.staff,
     };
-    table.add_row([
-        outcome.name.to_owned(),
-        outcome.latencies.len().to_string(),
-        format!("{:.0}", outcome.latencies.len() as f64 / outcome.seconds),
-        at(0.5),
-        at(0.95),
-        at(0.99),
-        format!("{:.1}", outcome.latencies.max() as f64 / 1_000.0),
-        outcome.errors.to_string(),
-        format!("{commits:.0}"),
-    ]);
+    match cli.command {
+        Command::Bench { load, smoke: false } => bench.everything(&load).await,
+        Command::Bench { load, smoke: true } => bench.everything(&load.smoke()).await,
+        Command::Saturate { workloads, load } => bench.saturate(&workloads, &load).await,
+        Command::Users { load } => bench.users(&load).await,
+        Command::Overload { peak, load } => bench.overload(peak, &load).await,
+        Command::ExamStart(options) => exam_start::run(&client, &cli.folder, &cli.staff, &options).await,
+        Command::Fill(options) => fill::run(&status, &cli.folder, &cli.database, &options).await,
+        Command::Sockets { count } => {
+            println!("{}", sockets::weigh(&client, &status, count).await?);
+            Ok(())
+        }
+        Command::Yardstick | Command::Compare(_) => Ok(()),
+    }
+}
+
+/// As many connections as the system lets this process have.
+fn raise_open_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Staying with fewer shows as connections that cannot be opened.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }

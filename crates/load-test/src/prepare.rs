@@ -1,94 +1,73 @@
-//! A course with videos and an exam, and students in it.
+//! Makes the school that the load works with, through the public API alone, or takes the one that is there.
+
+mod accounts;
+mod courses;
+
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Client, text};
+use crate::school::School;
 
-const PASSWORD: &str = "a password for load tests";
-/// Hashing passwords is the work here; more at once only wait.
-const AT_A_TIME: usize = 8;
+pub use accounts::{ENROLLING_FROM, PASSWORD};
 
-pub struct Student {
-    pub token: String,
+/// Single calls at a time.
+const AT_A_TIME: usize = 16;
+
+/// How large a school is needed.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    pub learning: usize,
+    pub enrolling: usize,
+    pub courses: usize,
+    /// Enrolments that each account must still be able to make; more courses are made for them.
+    pub places: usize,
+    /// Access tokens live this long at least.
+    pub seconds: i64,
 }
 
-/// What the scenarios work with.
-pub struct Exam {
-    pub course: String,
-    pub video: String,
-    pub exam: String,
-    pub students: Vec<Student>,
+/// Who prepares: a teacher and an admin, as `email:password`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Staff {
+    /// Makes courses and the exam.
+    #[arg(long, global = true, default_value = "teacher@demo.test:demo-demo-demo")]
+    teacher: String,
+    /// Imports accounts.
+    #[arg(long, global = true, default_value = "admin@demo.test:demo-demo-demo")]
+    admin: String,
+}
+
+pub async fn prepare(client: &Client, folder: &Path, staff: &Staff, wanted: Wanted) -> Result<School> {
+    let mut school = match School::read(folder) {
+        Some(known) if courses::is_there(client, &known).await => known,
+        _ => School::default(),
+    };
+    let teacher = token_of(client, &staff.teacher).await?;
+    courses::make(client, &teacher, &mut school, wanted).await?;
+    school.write(folder)?;
+    let admin = token_of(client, &staff.admin).await?;
+    accounts::make(client, &teacher, &admin, &mut school, wanted, folder).await?;
+    accounts::sign_in(client, folder, &mut school, wanted).await?;
+    school.write(folder)?;
+    Ok(school)
 }
 
 pub async fn sign_in(client: &Client, email: &str, password: &str) -> Result<Value> {
     let body = json!({"email": email, "password": password});
-    client.call(Method::POST, "/auth/login", "", body).await
+    client.call("POST", "/auth/login", "", body).await
 }
 
-impl Exam {
-    pub async fn prepare(client: &Client, count: usize) -> Result<Self> {
-        let teacher = sign_in(client, "teacher@demo.test", "demo-demo-demo").await?;
-        let teacher = text(&teacher, "access_token")?;
-        let post = async |path: String, body: Value| client.call(Method::POST, &path, &teacher, body).await;
-        let course = text(&post("/courses".into(), json!({"title": "Load"})).await?, "id")?;
-        // Tells the students of one run from those of another.
-        let run = course.replace('-', "");
-        let video = json!({"youtube_id": "abcdefghijk", "title": "Video", "duration_seconds": 3_600});
-        let video = text(&post(format!("/courses/{course}/videos"), video).await?, "id")?;
-        post(format!("/courses/{course}/publish"), json!({})).await?;
-        let exam =
-            json!({"title": "Load", "time_limit_seconds": 3_600, "max_attempts": 0, "shuffle_options": true});
-        let exam = text(&post(format!("/courses/{course}/exams"), exam).await?, "id")?;
-        for number in 0..20 {
-            let options: Vec<Value> = (0..4)
-                .map(|o| json!({"text": format!("option {o}"), "correct": o == 0}))
-                .collect();
-            let question =
-                json!({"type": "single", "text": format!("Question {number}"), "options": options});
-            post(format!("/exams/{exam}/questions"), question).await?;
-        }
-        post(format!("/exams/{exam}/publish"), json!({})).await?;
+async fn token_of(client: &Client, account: &str) -> Result<String> {
+    let (email, password) = account.split_once(':').context("an account is email:password")?;
+    text(&sign_in(client, email, password).await?, "access_token")
+}
 
-        let style = ProgressStyle::with_template("making students {wide_bar} {pos}/{len} {eta}")?;
-        let progress = ProgressBar::new(count as u64).with_style(style);
-        let students = stream::iter(0..count).map(|number| {
-            let (teacher, course, progress, run) =
-                (teacher.clone(), course.clone(), progress.clone(), run.clone());
-            async move {
-                let email = format!("load-{run}-{number}@demo.test");
-                let body =
-                    json!({"email": email, "password": PASSWORD, "full_name": format!("Student {number}")});
-                client
-                    .call(Method::POST, "/auth/register", "", body)
-                    .await
-                    .context("are rate limits off?")?;
-                let session = sign_in(client, &email, PASSWORD).await?;
-                let enrolment = json!({"user_id": session["user"]["id"]});
-                client
-                    .call(
-                        Method::POST,
-                        &format!("/courses/{course}/enrollments"),
-                        &teacher,
-                        enrolment,
-                    )
-                    .await?;
-                progress.inc(1);
-                Ok::<_, anyhow::Error>(Student {
-                    token: text(&session, "access_token")?,
-                })
-            }
-        });
-        let students: Vec<Student> = students.buffer_unordered(AT_A_TIME).try_collect().await?;
-        progress.finish_and_clear();
-        Ok(Self {
-            course,
-            video,
-            exam,
-            students,
-        })
-    }
+pub fn bar(what: &'static str, length: usize) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{msg:28} {wide_bar} {pos}/{len} {eta}")?;
+    Ok(ProgressBar::new(length as u64)
+        .with_style(style)
+        .with_message(what))
 }

@@ -9,8 +9,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::client::{Client, text};
-use crate::machine::resident;
 use crate::prepare::sign_in;
+use crate::processes::resident;
 
 const AT_A_TIME: usize = 64;
 
