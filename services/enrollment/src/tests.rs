@@ -1,5 +1,7 @@
 //! The service on a real database, without its server. The owners of the projections are not there.
 
+mod sections;
+
 use std::collections::HashMap;
 
 use access_token::{Caller, User as CallerUser};
@@ -8,6 +10,7 @@ use postgres::PageTokens;
 use rpc_client::{RpcClient, RpcSettings};
 use sqlx::AssertSqlSafe;
 use test_support::TestDatabase;
+use time::OffsetDateTime;
 use typed_id::{CourseId, SessionId, UserId};
 
 use crate::app::Enrollment as App;
@@ -27,9 +30,26 @@ fn nobody(name: &'static str) -> RpcClient {
     RpcClient::new(name, "http://127.0.0.1:1", &settings, None).unwrap()
 }
 
+fn caller(id: UserId, now: OffsetDateTime) -> Caller {
+    Caller::User(std::sync::Arc::new(CallerUser {
+        id,
+        session_id: SessionId::new(now),
+        impersonator: None,
+        token_id: String::new(),
+        roles: Vec::new(),
+        permissions: Vec::new(),
+        issued_at: now,
+        expires_at: now + time::Duration::hours(1),
+    }))
+}
+
 impl School {
     async fn open(seat_limit: Option<i32>) -> Self {
-        let (database, clock) = (TestDatabase::new("enrollment").await, Clock::system());
+        Self::open_at(Clock::system(), seat_limit).await
+    }
+
+    async fn open_at(clock: Clock, seat_limit: Option<i32>) -> Self {
+        let database = TestDatabase::new("enrollment").await;
         let now = clock.now();
         let teacher = UserId::new(now);
         let app = App {
@@ -50,20 +70,10 @@ impl School {
             prerequisite_ids: Vec::new(),
         };
         courses::upsert(app.db.primary(), &course).await.unwrap();
-        let teacher = Caller::User(std::sync::Arc::new(CallerUser {
-            id: teacher,
-            session_id: SessionId::new(now),
-            impersonator: None,
-            token_id: String::new(),
-            roles: Vec::new(),
-            permissions: Vec::new(),
-            issued_at: now,
-            expires_at: now + time::Duration::hours(1),
-        }));
         Self {
             app,
             course,
-            teacher,
+            teacher: caller(teacher, now),
             _database: database,
         }
     }

@@ -4,6 +4,7 @@ use typed_id::{CourseId, UserId};
 
 use super::enroll::{Enrolled, write};
 use super::staff_of;
+use super::take_seat::Wish;
 use crate::app::Enrollment as App;
 use crate::projections;
 
@@ -13,6 +14,7 @@ pub async fn create_enrollment(
     caller: &Caller,
     course: CourseId,
     student: UserId,
+    wish: Wish,
 ) -> Result<Enrolled, Problem> {
     let course = projections::course(app, course, |_| true).await?;
     staff_of(caller, course.as_ref())?;
@@ -20,7 +22,7 @@ pub async fn create_enrollment(
         return Err(Problem::new(&codes::COURSE_ARCHIVED));
     };
     match projections::user(app, student, |user| user.is_active).await? {
-        Some(user) if user.is_active => Ok(write(app, course, student).await?),
+        Some(user) if user.is_active => write(app, course, student, wish).await,
         _ => Err(Problem::new(&codes::UNKNOWN_USER)),
     }
 }

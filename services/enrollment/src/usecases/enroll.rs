@@ -2,9 +2,9 @@ use access_token::Caller;
 use event_bus::outbox;
 use postgres::Finished;
 use problem::{Problem, codes};
-use typed_id::CourseId;
+use typed_id::{CourseId, SectionId, UserId};
 
-use super::take_seat::{Seat, TakeSeatError, take_seat};
+use super::take_seat::{Seat, TakeSeatError, Wish, take_seat};
 use crate::app::Enrollment as App;
 use crate::projections;
 use crate::storage::courses::Course;
@@ -16,12 +16,19 @@ use crate::usecases::events;
 pub struct Enrolled {
     pub enrollment: enrollments::Enrollment,
     pub course_title: String,
+    /// Name and term.
+    pub section: Option<(String, String)>,
     /// False when the student was enrolled already.
     pub is_new: bool,
 }
 
-/// Enrols the caller in a published course.
-pub async fn enroll(app: &App, caller: &Caller, course: CourseId) -> Result<Enrolled, Problem> {
+/// Enrols the caller in a published course, and where it has several sections in the one that they choose.
+pub async fn enroll(
+    app: &App,
+    caller: &Caller,
+    course: CourseId,
+    section: Option<SectionId>,
+) -> Result<Enrolled, Problem> {
     let student = caller.user()?;
     let course = projections::course(app, course, Course::is_open)
         .await?
@@ -38,28 +45,39 @@ pub async fn enroll(app: &App, caller: &Caller, course: CourseId) -> Result<Enro
             return Err(Problem::new(&codes::PREREQUISITE_MISSING));
         }
     }
-    Ok(write(app, course, student.id).await?)
+    let wish = Wish {
+        section,
+        ..Wish::default()
+    };
+    write(app, course, student.id, wish).await
 }
 
 /// Takes the seat and tells the world, in one transaction.
 pub(super) async fn write(
     app: &App,
     course: Course,
-    student: typed_id::UserId,
-) -> Result<Enrolled, TakeSeatError> {
+    student: UserId,
+    wish: Wish,
+) -> Result<Enrolled, Problem> {
     let now = app.clock.now();
-    app.db
+    let enrolled = app
+        .db
         .write(move |mut tx| async move {
-            let Seat { enrollment, is_new } = take_seat(&mut tx, &course, student, now).await?;
+            let Seat { enrollment, is_new } = take_seat(&mut tx, &course, student, wish, now).await?;
             if is_new {
                 outbox::append(&mut tx, &events::created(&enrollment, &course.title)).await?;
             }
             let enrolled = Enrolled {
                 enrollment,
                 course_title: course.title,
+                section: None,
                 is_new,
             };
             Ok::<Finished<Enrolled>, TakeSeatError>(tx.commit(enrolled).await?)
         })
-        .await
+        .await?;
+    Ok(Enrolled {
+        section: super::section_of(app, &enrolled.enrollment).await?,
+        ..enrolled
+    })
 }
