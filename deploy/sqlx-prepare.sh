@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks every query against a real schema and writes services/*/.sqlx; called by `make generate` with DATABASE_URL set.
+# Checks every query against a real schema and writes services/*/.sqlx, or those of the services that are named; called by `make generate` with DATABASE_URL set.
 set -eu
 cd "$(dirname "$0")/.."
 database=sc_queries_$$
@@ -8,7 +8,7 @@ export DATABASE_URL="${server%/*}/$database"
 psql -Xq "$server" -c "CREATE DATABASE $database"
 trap 'psql -Xq "$server" -c "DROP DATABASE $database"' EXIT
 psql -Xq "$DATABASE_URL" -c "CREATE SCHEMA extensions; CREATE EXTENSION pg_trgm SCHEMA extensions; CREATE EXTENSION unaccent SCHEMA extensions"
-for service in auth catalog enrollment notification video-progress exam; do
+for service in ${*:-auth catalog enrollment notification video-progress exam}; do
     psql -Xq "$DATABASE_URL" -v ON_ERROR_STOP=1 -c "CREATE SCHEMA $(echo "$service" | tr - _)"
     for file in migrations/"$service"/*.sql; do psql -Xq "$DATABASE_URL" -v ON_ERROR_STOP=1 -f "$file"; done
     rm -rf "services/$service/.sqlx"

@@ -77,6 +77,10 @@ impl Check for RuntimeSettings {
         if !(1..=200).contains(&self.database.max_connections) {
             faults.add("database.max_connections", "has to be from 1 to 200");
         }
+        if self.database.statement_cache == 0 {
+            // Without a cache each query leaves a named statement behind on its connection.
+            faults.add("database.statement_cache", "has to be at least 1");
+        }
         if !(0.0..=1.0).contains(&self.trace.ratio) {
             faults.add("trace.ratio", "has to be from 0 to 1");
         }

@@ -11,6 +11,8 @@ mod import;
 mod personal_data;
 mod storage;
 mod teachers;
+#[cfg(test)]
+mod tests;
 mod usecases;
 
 fn main() -> std::process::ExitCode {
