@@ -68,6 +68,8 @@ pub struct StackOptions {
     pub redis: Option<String>,
     /// Reach the broker there, as the test cuts the way to it.
     pub amqp: Option<String>,
+    /// Serve through a pooler that listens on this port; migrations go past it.
+    pub pooler: Option<u16>,
 }
 
 /// A running stack. Dropping it kills the processes.
@@ -177,6 +179,11 @@ impl Stack {
             .open(self.log(process))
             .unwrap();
         let mut command = self.command(process.name());
+        if let (Some(port), true) = (self.options.pooler, self.grpc.contains_key(process.name())) {
+            let mut url = url::Url::parse(&self.database_url(process.name())).unwrap();
+            url.set_port(Some(port)).unwrap();
+            command.env("SC_DATABASE__URL", url.as_str());
+        }
         command
             .arg("serve")
             .stdin(Stdio::null())
@@ -292,6 +299,8 @@ impl Stack {
             }
             "auth" => {
                 command.env("SC_KEYS__ENCRYPTION_KEY", ENCRYPTION_KEY);
+                // Long runs outlast a quarter of an hour.
+                command.env("SC_ACCESS__TTL_SECONDS", "3600");
                 command.env("SC_BOOTSTRAP_ADMIN_EMAIL", format!("{ADMIN}@journey.test"));
                 for other in [
                     "GATEWAY",
