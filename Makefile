@@ -3,7 +3,7 @@
 PROFILE ?= dev
 SC_DEV := cargo run --quiet --package dev-stack --bin sc-dev --
 
-.PHONY: help run stop reset status test bench bench-micro check fmt generate
+.PHONY: help run stop reset status test proofs bench bench-micro check fmt generate
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,10 @@ test: ## Install what is missing and run every test against real servers
 	@sh deploy/install-prerequisites.sh
 	@cargo build --workspace --bins
 	@$(SC_DEV) exec deploy/test.sh
+
+proofs: ## What requirements promise at the sizes that they name, which takes half an hour; needs cargo-nextest
+	@cargo build --workspace --bins
+	@$(SC_DEV) exec deploy/proofs.sh
 
 bench: ## Load on the stack in release, started for it when none runs; ARGS="saturate answer --rounds 1", see docs/PERFORMANCE.md
 	@sh deploy/install-prerequisites.sh

@@ -8,6 +8,7 @@
 )]
 
 pub mod api;
+pub mod class;
 pub mod mailbox;
 pub mod people;
 pub mod rpc;

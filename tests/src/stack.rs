@@ -77,6 +77,8 @@ pub struct StackOptions {
     pub amqp: Option<String>,
     /// The processes talk over mutual TLS, with certificates of this test.
     pub tls: bool,
+    /// Serve through a pooler that listens on this port; migrations go past it.
+    pub pooler: Option<u16>,
 }
 
 /// The certificates of the processes.
@@ -265,6 +267,11 @@ impl Stack {
             .open(self.log(process))
             .unwrap();
         let mut command = self.command(process.name());
+        if let (Some(port), true) = (self.options.pooler, self.grpc.contains_key(process.name())) {
+            let mut url = url::Url::parse(&self.database_url(process.name())).unwrap();
+            url.set_port(Some(port)).unwrap();
+            command.env("SC_DATABASE__URL", url.as_str());
+        }
         command
             .arg("serve")
             .stdin(Stdio::null())
@@ -387,6 +394,8 @@ impl Stack {
             }
             "auth" => {
                 command.env("SC_KEYS__ENCRYPTION_KEY", ENCRYPTION_KEY);
+                // Long runs outlast a quarter of an hour.
+                command.env("SC_ACCESS__TTL_SECONDS", "3600");
                 command.env("SC_BOOTSTRAP_ADMIN_EMAIL", format!("{ADMIN}@journey.test"));
                 for other in [
                     "GATEWAY",

@@ -43,6 +43,7 @@ struct Things {
     video: String,
     category: String,
     enrollment: String,
+    section: String,
     /// Only for the routes of exams.
     exam: ExamThings,
 }
@@ -98,6 +99,15 @@ impl World {
                 .await
                 .expect(201)
         };
+        // Nobody is in it.
+        let section = match rpc {
+            "UpdateSection" | "DeleteSection" => {
+                let section = json!({"name": "A", "term": "2026-2027 Güz"});
+                let path = format!("{at}/sections");
+                self.teacher.api.post(&path, section).await.expect(201)
+            }
+            _ => Value::Null,
+        };
         let has_exam = contracts::METHODS
             .iter()
             .any(|m| m.name == rpc && m.service == "exam");
@@ -112,6 +122,7 @@ impl World {
             video: text(&video, "id").to_owned(),
             category: text(&category, "id").to_owned(),
             enrollment: enrollment["id"].as_str().unwrap_or_default().to_owned(),
+            section: section["id"].as_str().unwrap_or_default().to_owned(),
             course,
         }
     }
@@ -163,6 +174,7 @@ impl World {
             "UpdateVideo" | "DeleteVideo" => things.video.clone(),
             "UpdateCategory" | "DeleteCategory" => things.category.clone(),
             "GetEnrollment" | "UpdateEnrollment" => things.enrollment.clone(),
+            "UpdateSection" | "DeleteSection" => things.section.clone(),
             "MarkRead" => self.notification.clone(),
             "GetExam" | "UpdateExam" | "DeleteExam" | "PublishExam" => things.exam.exam.clone(),
             "UpdateQuestion" | "DeleteQuestion" => things.exam.question.clone(),
@@ -201,6 +213,7 @@ impl World {
             "ImportEnrollments" => {
                 json!({"format": "csv", "content": format!("email\n{}", self.third.email)})
             }
+            "CreateSection" | "UpdateSection" => json!({"name": "B"}),
             "UpdateEnrollment" => json!({"status": "suspended"}),
             "ReportProgress" => json!({"watched_seconds": 5, "total_seconds": 100}),
             "CreateExam" | "UpdateExam" => json!({"title": "T"}),
@@ -210,7 +223,7 @@ impl World {
             "UpdateQuestion" => json!({"text": "T"}),
             "ImportQuestions" => json!({"format": "gift", "content": "T {TRUE}"}),
             "SaveAnswer" => json!({"sequence": 1, "option_ids": [things.exam.option]}),
-            "PutAccommodation" => json!({"extra_seconds": 60}),
+            "PutAccommodation" | "PutAccommodationGroup" => json!({"extra_seconds": 60}),
             "GradeAnswer" => json!({"score": 1}),
             "CreateReport" => json!({"kind": "results"}),
             "CreateAnnouncement" => json!({"title": "T", "body": "B"}),

@@ -1,36 +1,19 @@
 //! Parts that die: what was acknowledged stays, and what is left goes on.
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dev_stack::servers::PrivateRedis;
 use futures::future::join_all;
-use journeys::api::{Api, text};
+use journeys::api::text;
+use journeys::class::questions;
 use journeys::people::{admin, course, enroll, exam, student, teacher};
 use journeys::stack::StackOptions;
 use journeys::{Process, Stack, repetitions};
 use rand::Rng;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use test_support::TestProxy;
-
-fn ids(attempt: &Value) -> Vec<(String, Vec<String>)> {
-    let questions = attempt["questions"].as_array().unwrap();
-    questions
-        .iter()
-        .map(|question| {
-            let options = question["options"].as_array().unwrap();
-            let options = options
-                .iter()
-                .map(|option| text(option, "id").to_owned())
-                .collect();
-            (text(question, "id").to_owned(), options)
-        })
-        .collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_an_exam_is_finished_while_everything_else_is_away() {
@@ -67,7 +50,7 @@ async fn fault_an_exam_is_finished_while_everything_else_is_away() {
     redis.stop();
     let at = format!("/api/v1/exam-attempts/{}", text(&attempt, "id"));
     let began = Instant::now();
-    for (question, options) in ids(&attempt) {
+    for (question, options) in questions(&attempt) {
         let body = json!({"sequence": 1, "option_ids": [options[0]]});
         let path = format!("{at}/answers/{question}");
         ada.api
@@ -138,143 +121,6 @@ async fn fault_without_the_broker_writes_go_on_and_events_come_later() {
     .await
     .unwrap();
     assert_eq!((told, mails()), (6, 6));
-}
-
-/// One client that loses replies, repeats itself and reorders, and what it was told.
-struct Client {
-    api: Api,
-    at: String,
-    questions: Vec<(String, Vec<String>)>,
-    /// The newest acknowledged sequence of each question, and its option.
-    acknowledged: HashMap<String, (i64, String)>,
-    sent: HashMap<(String, i64), String>,
-    count: usize,
-}
-
-impl Client {
-    async fn run(mut self, stop: Arc<AtomicBool>) -> Self {
-        let mut sequence = 0;
-        while !stop.load(Ordering::SeqCst) {
-            sequence += 1;
-            let (question, option, twice, old) = {
-                let mut random = rand::rng();
-                let (question, options) = &self.questions[random.random_range(0..self.questions.len())];
-                let option = options[random.random_range(0..options.len())].clone();
-                (
-                    question.clone(),
-                    option,
-                    random.random_bool(0.1),
-                    random.random_bool(0.1),
-                )
-            };
-            self.sent.insert((question.clone(), sequence), option.clone());
-            let mut numbers = vec![sequence];
-            if twice {
-                numbers.push(sequence);
-            }
-            // One that was overtaken on its way.
-            let before: Vec<i64> = self
-                .sent
-                .keys()
-                .filter(|(q, n)| *q == question && *n < sequence)
-                .map(|(_, n)| *n)
-                .collect();
-            if let (true, Some(first)) = (old, before.first()) {
-                numbers.push(*first);
-            }
-            for number in numbers {
-                let option = self.sent[&(question.clone(), number)].clone();
-                let path = format!("{}/answers/{question}", self.at);
-                let body = json!({"sequence": number, "option_ids": [option]});
-                let Ok(answer) = self.api.try_send(Method::PUT, &path, Some(body), &[]).await else {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    continue;
-                };
-                if answer.status != 200 || rand::rng().random_bool(0.05) {
-                    // Refused while the process is away, or the reply was lost on its way.
-                    continue;
-                }
-                self.count += 1;
-                let stored = answer.body["sequence"].as_i64().unwrap();
-                assert!(stored >= number, "an older answer than the one sent is stored");
-                let known = self.acknowledged.entry(question.clone()).or_default();
-                assert!(stored >= known.0, "{stored} after {} was acknowledged", known.0);
-                *known = (stored, self.sent[&(question.clone(), stored)].clone());
-            }
-        }
-        self
-    }
-}
-
-/// Autosave by lossy clients while the exam process is killed again and again: of the acknowledged answers none is lost and none is
-/// overwritten by an older one. `SC_EXAM_KILLS` says how often; the long run of the requirement is 60.
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_acknowledged_answers_survive_the_death_of_the_process() {
-    let kills = repetitions("SC_EXAM_KILLS", 3);
-    let mut stack = Stack::start().await;
-    let boss = admin(&stack).await;
-    let deniz = teacher(&stack, &boss, "deniz").await;
-    let course = text(&course(&deniz, "Course").await, "id").to_owned();
-    let exam = exam(&deniz, &course, 5, json!({})).await;
-    let mut clients = Vec::new();
-    for number in 0..16 {
-        let student = student(&stack, &format!("student{number}")).await;
-        enroll(&student, &course).await;
-        let attempt = student
-            .api
-            .post(
-                &format!("/api/v1/exams/{}/attempts", text(&exam, "id")),
-                json!({}),
-            )
-            .await
-            .expect(201);
-        clients.push(Client {
-            api: student.api.clone(),
-            at: format!("/api/v1/exam-attempts/{}", text(&attempt, "id")),
-            questions: ids(&attempt),
-            acknowledged: HashMap::new(),
-            sent: HashMap::new(),
-            count: 0,
-        });
-    }
-    let stop = Arc::new(AtomicBool::new(false));
-    let running: Vec<_> = clients
-        .into_iter()
-        .map(|client| tokio::spawn(client.run(Arc::clone(&stop))))
-        .collect();
-    for _ in 0..kills {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        stack.kill(Process::Exam);
-        stack.spawn(Process::Exam);
-        stack.wait_ready(Process::Exam).await;
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    stop.store(true, Ordering::SeqCst);
-    let mut total = 0;
-    for done in join_all(running).await {
-        let client = done.unwrap();
-        total += client.count;
-        let attempt = client.api.get(&client.at).await.expect(200);
-        let stored: HashMap<&str, &Value> = attempt["answers"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|answer| (text(answer, "question_id"), answer))
-            .collect();
-        for (question, (sequence, option)) in &client.acknowledged {
-            let answer = stored[question.as_str()];
-            let number = answer["sequence"].as_i64().unwrap();
-            assert!(number >= *sequence, "{number} instead of {sequence}");
-            let expected = &client.sent[&(question.clone(), number)];
-            assert_eq!(answer["option_ids"][0], expected.as_str());
-            assert!(number > *sequence || option == expected);
-        }
-    }
-    assert!(total > 100, "only {total} answers were acknowledged");
-    #[expect(clippy::print_stdout, reason = "what the run measured")]
-    {
-        println!("{total} acknowledged answers, {kills} kills, 0 lost, 0 overwritten");
-    }
 }
 
 /// Clients that hang up in the middle of enrolling, on a pool of four connections.

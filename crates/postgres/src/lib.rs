@@ -7,6 +7,7 @@ mod migrations;
 mod page_token;
 mod partitions;
 mod pool;
+mod replicas;
 mod vacuum;
 mod write;
 

@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clock::Clock;
@@ -12,12 +11,14 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
 
+use crate::replicas::Replicas;
+
 /// How to reach the database.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseSettings {
     pub url: SecretString,
-    /// Read-only copies, for reads that may be a little behind.
+    /// Read-only copies, for lists and searches.
     #[serde(default)]
     pub replica_urls: Vec<SecretString>,
     #[serde(default = "default_max_connections")]
@@ -26,7 +27,7 @@ pub struct DatabaseSettings {
     pub min_connections: u32,
     #[serde(default = "default_acquire_timeout")]
     pub acquire_timeout_seconds: u64,
-    /// Prepared statements kept for each connection; 0 behind a transaction-pooling proxy.
+    /// Prepared statements kept for each connection.
     #[serde(default = "default_statement_cache")]
     pub statement_cache: usize,
 }
@@ -51,8 +52,7 @@ pub struct ConnectError(#[source] sqlx::Error);
 #[derive(Debug, Clone)]
 pub struct Database {
     primary: PgPool,
-    replicas: Arc<[PgPool]>,
-    next_replica: Arc<AtomicUsize>,
+    replicas: Arc<Replicas>,
     schema: &'static str,
     clock: Clock,
     relay: Arc<Notify>,
@@ -72,8 +72,7 @@ impl Database {
             .map(|url| pool(settings, url, schema));
         Ok(Self {
             primary,
-            replicas: replicas.collect::<Result<_, _>>()?,
-            next_replica: Arc::default(),
+            replicas: Arc::new(Replicas::new(replicas.collect::<Result<_, _>>()?)),
             schema,
             clock,
             relay: Arc::default(),
@@ -93,13 +92,10 @@ impl Database {
         &self.primary
     }
 
-    /// For reads that may be a little behind; the primary where there is no replica.
-    pub fn replica(&self) -> &PgPool {
-        if self.replicas.is_empty() {
-            return &self.primary;
-        }
-        let turn = self.next_replica.fetch_add(1, Ordering::Relaxed);
-        &self.replicas[turn % self.replicas.len()]
+    /// For lists and searches: a replica that has everything that was committed before this call, else the primary. So a caller reads
+    /// what they wrote, through whatever process, and no cache keeps something older than what it was told to forget.
+    pub async fn reader(&self) -> &PgPool {
+        self.replicas.reader(&self.primary).await
     }
 
     /// Wakes the relay of this process's outbox after a commit that added events. PostgreSQL's NOTIFY would do so too, but takes a
@@ -115,7 +111,7 @@ impl Database {
 
     /// Writes the state of the pools to the metrics.
     pub fn record_metrics(&self) {
-        let replicas = self.replicas.iter().map(|pool| ("replica", pool));
+        let replicas = self.replicas.pools().map(|pool| ("replica", pool));
         for (name, pool) in std::iter::once(("primary", &self.primary)).chain(replicas) {
             let (all, idle) = (f64::from(pool.size()), pool.num_idle() as f64);
             metrics::gauge!("db_pool_connections", "pool" => name, "state" => "idle").set(idle);
@@ -128,26 +124,24 @@ impl Database {
     /// Gives the connections back to the server.
     pub async fn close(&self) {
         self.primary.close().await;
-        for replica in self.replicas.iter() {
+        for replica in self.replicas.pools() {
             replica.close().await;
         }
     }
 }
 
 fn pool(settings: &DatabaseSettings, url: &SecretString, schema: &str) -> Result<PgPool, ConnectError> {
-    let mut options = PgConnectOptions::from_str(url.expose_secret())
+    // The options are the role's settings too (deploy/roles.sql): a pooler between us and the server drops them (docs/RUNBOOK.md).
+    let options = PgConnectOptions::from_str(url.expose_secret())
         .map_err(ConnectError)?
         .application_name(&format!("sc-{schema}"))
-        .statement_cache_capacity(settings.statement_cache);
-    if settings.statement_cache > 0 {
-        // A transaction-pooling proxy refuses start-up options; there they are the role's settings.
-        options = options.options([
+        .statement_cache_capacity(settings.statement_cache)
+        .options([
             ("search_path", format!("{schema},extensions,public").as_str()),
             ("idle_in_transaction_session_timeout", "10s"),
             ("statement_timeout", "30s"),
             ("lock_timeout", "10s"),
         ]);
-    }
     let pool = PgPoolOptions::new()
         // A transaction that somebody forgot would swallow what the next borrower writes. BEGIN first, as PostgreSQL warns of a
         // ROLLBACK without a transaction; in a failed one it is refused, and the connection is closed.

@@ -89,6 +89,12 @@ codes! {
     ILLEGAL_TRANSITION = "illegal_transition", Conflict, "The enrolment cannot move to that state.", "Kayıt bu duruma geçemez.";
     ENROLLMENT_SUSPENDED = "enrollment_suspended", Conflict, "The enrolment is suspended.", "Kayıt askıya alınmış.";
     NOT_ENROLLED = "not_enrolled", Forbidden, "You are not enrolled in this course.", "Bu derse kayıtlı değilsiniz.";
+    SECTION_REQUIRED = "section_required", Conflict, "The course is given in several sections; choose one.", "Ders birden çok şubede veriliyor; birini seçin.";
+    SECTION_CLOSED = "section_closed", Conflict, "The section is over.", "Şube sona ermiş.";
+    SECTION_FULL = "section_full", Conflict, "All seats of the section are taken.", "Şubenin kontenjanı dolu.";
+    SECTION_EXISTS = "section_exists", Conflict, "The course has a section of that name in that term.", "Derste bu dönemde bu adla bir şube var.";
+    SECTION_IN_USE = "section_in_use", Conflict, "Students are in this section.", "Bu şubede öğrenciler var.";
+    UNKNOWN_SECTION = "unknown_section", Invalid, "The course has no such section.", "Derste böyle bir şube yok.";
     // exam
     EXAM_NOT_OPEN = "exam_not_open", Conflict, "The exam cannot be begun now.", "Sınava şu anda başlanamaz.";
     ATTEMPTS_EXHAUSTED = "attempts_exhausted", Conflict, "All attempts at the exam are used up.", "Sınav için deneme hakkı kalmadı.";

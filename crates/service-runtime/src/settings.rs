@@ -114,6 +114,10 @@ impl Check for RuntimeSettings {
         if !(3..=600).contains(&self.tasks.lease_seconds) {
             faults.add("tasks.lease_seconds", "has to be from 3 to 600");
         }
+        if self.database.statement_cache == 0 {
+            // Without a cache each query leaves a named statement behind on its connection.
+            faults.add("database.statement_cache", "has to be at least 1");
+        }
         if !(0.0..=1.0).contains(&self.trace.ratio) {
             faults.add("trace.ratio", "has to be from 0 to 1");
         }

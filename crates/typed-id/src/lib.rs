@@ -81,6 +81,7 @@ mod ids {
         TopicId, "A topic of a course.";
         VideoId, "A video of a course.";
         EnrollmentId, "A student's enrolment in a course.";
+        SectionId, "A section of a course.";
         ExamId, "An exam of a course.";
         QuestionId, "A question of an exam or of a course's bank.";
         AttemptId, "A student's attempt at an exam.";

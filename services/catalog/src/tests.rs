@@ -1,5 +1,7 @@
 //! The service on a real database and a real Redis, without its server.
 
+mod lists;
+
 use std::time::Duration;
 
 use cache::{Cache, Redis};

@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::grpc::EnrollmentGrpc;
 use crate::personal_data::PERSONAL_DATA;
 use crate::usecases::take_seats::{self, Application, Outcome};
-use crate::{consumers, demo};
+use crate::{consumers, demo, jobs};
 
 /// What the use cases work with.
 pub struct Enrollment {
@@ -73,6 +73,10 @@ impl App for Enrollment {
         runtime.relay_outbox();
         runtime.consume(consumers::courses());
         runtime.consume(consumers::users());
+        runtime.spawn(
+            "expire-enrollments",
+            jobs::expire_enrollments::run(Arc::clone(&app), runtime.shutdown()),
+        );
         personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             let service = EnrollmentServiceServer::new(EnrollmentGrpc::new(app));

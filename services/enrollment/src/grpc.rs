@@ -7,15 +7,17 @@ use std::sync::Arc;
 use contracts::Empty;
 use contracts::enrollment::v1::enrollment_service_server::EnrollmentService;
 use contracts::enrollment::v1::{
-    CreateEnrollmentRequest, DropRequest, EnrollRequest, Enrollment, EnrollmentState, GetEnrollmentRequest,
-    GetEnrollmentStateRequest, ImportEnrollmentsRequest, ImportEnrollmentsResponse,
-    ListCourseEnrollmentsRequest, ListEnrollmentsResponse, ListMyEnrollmentsRequest, UpdateEnrollmentRequest,
+    CreateEnrollmentRequest, CreateSectionRequest, DeleteSectionRequest, DropRequest, EnrollRequest,
+    Enrollment, EnrollmentState, GetEnrollmentRequest, GetEnrollmentStateRequest, ImportEnrollmentsRequest,
+    ImportEnrollmentsResponse, ListCourseEnrollmentsRequest, ListEnrollmentsResponse,
+    ListMyEnrollmentsRequest, ListSectionsRequest, ListSectionsResponse, Section, UpdateEnrollmentRequest,
+    UpdateSectionRequest,
 };
 use service_runtime::grpc::{admit, with_http_status};
 use tonic::{Request, Response, Status};
 
 use crate::app::Enrollment as App;
-use crate::usecases::change_status::change_status;
+use crate::usecases::change_status::{Change, change_status};
 use crate::usecases::create_enrollment::create_enrollment;
 use crate::usecases::drop_course::drop_course;
 use crate::usecases::enroll::enroll;
@@ -23,8 +25,12 @@ use crate::usecases::get_enrollment::{get_enrollment, get_state};
 use crate::usecases::import_enrollments::import_enrollments;
 use crate::usecases::list_mine::list_mine;
 use crate::usecases::list_roster::list_roster;
-use crate::usecases::take_seats::Enrolled;
-use convert::{id, import_report, paging, source, status, status_filter};
+use crate::usecases::sections;
+use crate::usecases::take_seats::{Enrolled, Wish};
+use convert::{
+    changes_of_create, changes_of_update, id, import_report, moment, paging, section_id, source,
+    status_filter,
+};
 
 pub struct EnrollmentGrpc {
     app: Arc<App>,
@@ -51,9 +57,9 @@ fn enrolled(done: Enrolled) -> Response<Enrollment> {
 impl EnrollmentService for EnrollmentGrpc {
     async fn enroll(&self, request: Request<EnrollRequest>) -> Result<Response<Enrollment>, Status> {
         let (caller, req) = admit(request)?;
-        Ok(enrolled(
-            enroll(&self.app, &caller, id("course_id", &req.course_id)?).await?,
-        ))
+        let course = id("course_id", &req.course_id)?;
+        let section = section_id(req.section_id.as_deref())?;
+        Ok(enrolled(enroll(&self.app, &caller, course, section).await?))
     }
 
     async fn drop(&self, request: Request<DropRequest>) -> Result<Response<Empty>, Status> {
@@ -79,8 +85,9 @@ impl EnrollmentService for EnrollmentGrpc {
         let (caller, req) = admit(request)?;
         let course = id("course_id", &req.course_id)?;
         let filter = status_filter(req.status.as_deref())?;
+        let section = section_id(req.section_id.as_deref())?;
         let paging = paging(req.page_size, req.page_token);
-        let page = list_roster(&self.app, &caller, course, filter, paging).await?;
+        let page = list_roster(&self.app, &caller, course, filter, section, paging).await?;
         Ok(Response::new(page.into()))
     }
 
@@ -90,8 +97,13 @@ impl EnrollmentService for EnrollmentGrpc {
     ) -> Result<Response<Enrollment>, Status> {
         let (caller, req) = admit(request)?;
         let (course, student) = (id("course_id", &req.course_id)?, id("user_id", &req.user_id)?);
+        let wish = Wish {
+            section: section_id(req.section_id.as_deref())?,
+            expires_at: moment("expires_at", req.expires_at.as_deref())?.flatten(),
+            is_staff: true,
+        };
         Ok(enrolled(
-            create_enrollment(&self.app, &caller, course, student).await?,
+            create_enrollment(&self.app, &caller, course, student, wish).await?,
         ))
     }
 
@@ -119,8 +131,56 @@ impl EnrollmentService for EnrollmentGrpc {
         request: Request<UpdateEnrollmentRequest>,
     ) -> Result<Response<Enrollment>, Status> {
         let (caller, req) = admit(request)?;
-        let changed = change_status(&self.app, &caller, id("id", &req.id)?, status(&req.status)?).await?;
+        let change = Change {
+            status: status_filter(req.status.as_deref())?,
+            section: section_id(req.section_id.as_deref())?,
+            expires_at: moment("expires_at", req.expires_at.as_deref())?,
+        };
+        let changed = change_status(&self.app, &caller, id("id", &req.id)?, change).await?;
         Ok(Response::new(changed.into()))
+    }
+
+    async fn list_sections(
+        &self,
+        request: Request<ListSectionsRequest>,
+    ) -> Result<Response<ListSectionsResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let course = id("course_id", &req.course_id)?;
+        let paging = paging(req.page_size, req.page_token);
+        let (found, next_page_token) = sections::list(&self.app, &caller, course, paging).await?;
+        Ok(Response::new(ListSectionsResponse {
+            sections: found.into_iter().map(Into::into).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn create_section(
+        &self,
+        request: Request<CreateSectionRequest>,
+    ) -> Result<Response<Section>, Status> {
+        let (caller, req) = admit(request)?;
+        let course = id("course_id", &req.course_id)?;
+        let made = sections::create(&self.app, &caller, course, changes_of_create(req)?).await?;
+        Ok(Response::new(made.into()))
+    }
+
+    async fn update_section(
+        &self,
+        request: Request<UpdateSectionRequest>,
+    ) -> Result<Response<Section>, Status> {
+        let (caller, req) = admit(request)?;
+        let section = id("id", &req.id)?;
+        let changed = sections::update(&self.app, &caller, section, changes_of_update(req)?).await?;
+        Ok(Response::new(changed.into()))
+    }
+
+    async fn delete_section(
+        &self,
+        request: Request<DeleteSectionRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (caller, req) = admit(request)?;
+        sections::delete(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(Empty {}))
     }
 
     async fn get_enrollment_state(

@@ -6,6 +6,7 @@ mod consumers;
 mod demo;
 mod domain;
 mod grpc;
+mod jobs;
 mod personal_data;
 mod projections;
 mod storage;

@@ -6,8 +6,9 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
     service: "enrollment",
     held: &[(
         "enrollments",
-        "SELECT e.id, e.course_id, c.title, e.status, e.enrolled_at, e.updated_at
-         FROM enrollment.enrollments e LEFT JOIN enrollment.courses c ON c.id = e.course_id WHERE e.user_id = $1",
+        "SELECT e.id, e.course_id, c.title, e.status, e.enrolled_at, e.updated_at, e.expires_at, s.name AS section, s.term
+         FROM enrollment.enrollments e LEFT JOIN enrollment.courses c ON c.id = e.course_id
+         LEFT JOIN enrollment.sections s ON s.id = e.section_id WHERE e.user_id = $1",
     )],
     // Enrolments stay, under an id that nobody knows: seats and statistics count them.
     erase: &["DELETE FROM enrollment.outbox WHERE subject = $1::text AND published_at IS NOT NULL"],

@@ -1,7 +1,9 @@
 //! The only SQL of this service.
 
 pub mod courses;
+pub mod enrollment_ends;
 pub mod enrollments;
+pub mod sections;
 pub mod users;
 
 /// A stored value that our own code could not have written.

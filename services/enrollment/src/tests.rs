@@ -1,5 +1,7 @@
 //! The service on a real database, without its server. The owners of the projections are not there.
 
+mod sections;
+
 use std::collections::HashMap;
 
 use access_token::{Caller, User as CallerUser};
@@ -9,13 +11,14 @@ use request_context::RequestContext;
 use rpc_client::{RpcClient, RpcSettings};
 use sqlx::AssertSqlSafe;
 use test_support::TestDatabase;
+use time::OffsetDateTime;
 use typed_id::{CourseId, SessionId, UserId};
 
 use crate::app::Enrollment as App;
 use crate::domain::status::Status;
 use crate::storage::courses::{self, Course};
 use crate::storage::users::{self, User};
-use crate::usecases::change_status::change_status;
+use crate::usecases::change_status::{Change, change_status};
 use crate::usecases::drop_course::drop_course;
 use crate::usecases::enroll::enroll;
 use crate::usecases::import_enrollments::{Outcome, RowReport, Source, Wanted, apply, import_enrollments};
@@ -32,9 +35,26 @@ fn nobody(name: &'static str) -> RpcClient {
     RpcClient::new(name, "http://127.0.0.1:1", &settings, None).unwrap()
 }
 
+fn caller(id: UserId, now: OffsetDateTime) -> Caller {
+    Caller::User(std::sync::Arc::new(CallerUser {
+        id,
+        session_id: SessionId::new(now),
+        impersonator: None,
+        token_id: String::new(),
+        roles: Vec::new(),
+        permissions: Vec::new(),
+        issued_at: now,
+        expires_at: now + time::Duration::hours(1),
+    }))
+}
+
 impl School {
     async fn open(seat_limit: Option<i32>) -> Self {
-        let (database, clock) = (TestDatabase::new("enrollment").await, Clock::system());
+        Self::open_at(Clock::system(), seat_limit).await
+    }
+
+    async fn open_at(clock: Clock, seat_limit: Option<i32>) -> Self {
+        let database = TestDatabase::new("enrollment").await;
         let now = clock.now();
         let teacher = UserId::new(now);
         let app = App::new(
@@ -55,21 +75,10 @@ impl School {
             prerequisite_ids: Vec::new(),
         };
         courses::upsert(app.db.primary(), &course).await.unwrap();
-        let teacher = Caller::User(std::sync::Arc::new(CallerUser {
-            id: teacher,
-            session_id: SessionId::new(now),
-            impersonator: None,
-            token_id: String::new(),
-            key_id: String::new(),
-            roles: Vec::new(),
-            permissions: Vec::new(),
-            issued_at: now,
-            expires_at: now + time::Duration::hours(1),
-        }));
         Self {
             app,
             course,
-            teacher,
+            teacher: caller(teacher, now),
             _database: database,
         }
     }
@@ -281,17 +290,7 @@ async fn files_that_cannot_be_taken_are_refused_whole() {
 }
 
 fn student(id: UserId) -> Caller {
-    let now = Clock::system().now();
-    Caller::User(std::sync::Arc::new(CallerUser {
-        id,
-        session_id: SessionId::new(now),
-        impersonator: None,
-        token_id: String::new(),
-        roles: Vec::new(),
-        permissions: Vec::new(),
-        issued_at: now,
-        expires_at: now + time::Duration::hours(1),
-    }))
+    caller(id, Clock::system().now())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,7 +306,7 @@ async fn enrolments_that_arrive_together_are_judged_one_by_one() {
     let enrolling = tabs.map(|(tab, id)| {
         let context = RequestContext::for_event(Some(&format!("tab-{tab}")), None);
         let (app, course) = (&school.app, school.course.id);
-        request_context::scope(context, async move { enroll(app, &student(id), course).await })
+        request_context::scope(context, async move { enroll(app, &student(id), course, None).await })
     });
     let outcomes = futures::future::join_all(enrolling).await;
     let codes: Vec<&str> = outcomes
@@ -349,23 +348,27 @@ async fn who_comes_back_or_lacks_a_prerequisite_is_told_so() {
         .await
         .unwrap();
     let ada = student(ada.id);
-    let refused = enroll(&school.app, &ada, advanced.id).await.unwrap_err();
+    let refused = enroll(&school.app, &ada, advanced.id, None).await.unwrap_err();
     assert_eq!(refused.code().name, "prerequisite_missing");
-    let first = enroll(&school.app, &ada, school.course.id).await.unwrap();
+    let first = enroll(&school.app, &ada, school.course.id, None).await.unwrap();
     drop_course(&school.app, &ada, school.course.id).await.unwrap();
-    let again = enroll(&school.app, &ada, school.course.id).await.unwrap();
+    let again = enroll(&school.app, &ada, school.course.id, None).await.unwrap();
     assert!(again.is_new && again.enrollment.id == first.enrollment.id && again.enrollment.version == 3);
     let teacher = &school.teacher;
-    change_status(&school.app, teacher, first.enrollment.id, Status::Completed)
+    let completed = Change {
+        status: Some(Status::Completed),
+        ..Change::default()
+    };
+    change_status(&school.app, teacher, first.enrollment.id, completed)
         .await
         .unwrap();
-    assert!(enroll(&school.app, &ada, advanced.id).await.unwrap().is_new);
-    let still = enroll(&school.app, &ada, school.course.id).await.unwrap();
+    assert!(enroll(&school.app, &ada, advanced.id, None).await.unwrap().is_new);
+    let still = enroll(&school.app, &ada, school.course.id, None).await.unwrap();
     assert_eq!(
         (still.is_new, still.enrollment.status),
         (false, Status::Completed)
     );
-    let refused = enroll(&school.app, &ada, CourseId::new(now)).await.unwrap_err();
+    let refused = enroll(&school.app, &ada, CourseId::new(now), None).await.unwrap_err();
     assert_eq!(
         refused.kind(),
         problem::Kind::Unavailable,

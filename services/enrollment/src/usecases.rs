@@ -5,20 +5,36 @@ pub mod create_enrollment;
 pub mod drop_course;
 pub mod enroll;
 pub mod events;
+pub mod expire_enrollments;
 pub mod get_enrollment;
 pub mod import_enrollments;
 pub mod list_mine;
 pub mod list_roster;
+pub mod sections;
 pub mod take_seats;
 
 use access_token::{Caller, User, permissions};
 use problem::{Problem, codes};
 
+use crate::app::Enrollment as App;
 use crate::storage::courses::Course;
+use crate::storage::enrollments::Enrollment;
+use crate::storage::sections as sections_of;
 
 /// Whether `user` is staff of the course: its teacher, or one who manages every course.
 fn is_staff(user: &User, course: &Course) -> bool {
     user.has(permissions::COURSES_MANAGE) || course.teacher_id == user.id
+}
+
+/// Name and term of the section that an enrolment is in.
+async fn section_of(app: &App, enrollment: &Enrollment) -> Result<Option<(String, String)>, Problem> {
+    let Some(id) = enrollment.section_id else {
+        return Ok(None);
+    };
+    let section = sections_of::by_id(app.db.primary(), id)
+        .await
+        .map_err(postgres::problem_of)?;
+    Ok(section.map(|section| (section.name, section.term)))
 }
 
 /// The caller, when staff of the course. Who may not even see the course learns nothing of it.

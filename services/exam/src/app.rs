@@ -82,6 +82,10 @@ impl App for Exams {
             "close-due-attempts",
             jobs::close_due::run(Arc::clone(&app), runtime.shutdown()),
         );
+        runtime.spawn(
+            "release-results",
+            jobs::release_results::run(Arc::clone(&app), runtime.shutdown()),
+        );
         personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {
             routes

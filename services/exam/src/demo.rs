@@ -48,6 +48,7 @@ pub async fn seed(app: &Exams) -> anyhow::Result<()> {
             question_count: 0,
             created_at: now,
             updated_at: now,
+            released_at: None,
         };
         exams::insert(&mut tx, &exam).await?;
         for (place, content) in (0_i32..).zip(contents()) {

@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use contracts::exam::v1::exam_service_server::ExamService;
 use contracts::exam::v1::{
-    Accommodation, Attempt, AttemptResult, CreateBankQuestionRequest, CreateExamRequest,
-    CreateQuestionRequest, DeleteExamRequest, DeleteQuestionRequest, Exam, ExportQuestionsRequest,
-    ExportResultsRequest, GetAttemptRequest, GetExamRequest, GetResultRequest, GetStatisticsRequest,
-    GradeAnswerRequest, ImportQuestionsRequest, ImportQuestionsResponse, ListAccommodationsRequest,
+    Accommodation, AccommodationGroup, Attempt, AttemptResult, CreateBankQuestionRequest, CreateExamRequest,
+    CreateQuestionRequest, DeleteAccommodationGroupRequest, DeleteExamRequest, DeleteQuestionRequest, Exam,
+    ExportQuestionsRequest, ExportResultsRequest, GetAttemptRequest, GetExamRequest, GetResultRequest,
+    GetStatisticsRequest, GradeAnswerRequest, ImportQuestionsRequest, ImportQuestionsResponse,
+    ListAccommodationGroupsRequest, ListAccommodationGroupsResponse, ListAccommodationsRequest,
     ListAccommodationsResponse, ListBankQuestionsRequest, ListExamsRequest, ListExamsResponse,
     ListMyAttemptsRequest, ListMyAttemptsResponse, ListMyResultsRequest, ListQuestionsRequest,
     ListQuestionsResponse, ListResultsRequest, ListResultsResponse, PublishExamRequest,
-    PutAccommodationRequest, Question, RegradeRequest, RegradeResponse, SaveAnswerRequest, SavedAnswer,
-    StartAttemptRequest, Statistics, SubmitAttemptRequest, UpdateExamRequest, UpdateQuestionRequest,
+    PutAccommodationGroupRequest, PutAccommodationRequest, Question, RegradeRequest, RegradeResponse,
+    SaveAnswerRequest, SavedAnswer, StartAttemptRequest, Statistics, SubmitAttemptRequest, UpdateExamRequest,
+    UpdateQuestionRequest,
 };
 use contracts::files::v1::File;
 use contracts::{Empty, timestamp};
@@ -25,6 +27,7 @@ use tonic::{Request, Response, Status};
 
 use crate::app::Exams;
 use crate::domain::deadline;
+use crate::storage::accommodation_groups::Group;
 use crate::usecases::export_results::export_results;
 use crate::usecases::get_attempt::view;
 use crate::usecases::grade_answer::grade_answer;
@@ -36,10 +39,10 @@ use crate::usecases::save_answer::save_answer;
 use crate::usecases::start_attempt::start_attempt;
 use crate::usecases::statistics::statistics;
 use crate::usecases::submit_attempt::submit_attempt;
-use crate::usecases::{accommodate, exams, get_attempt, questions, results};
+use crate::usecases::{accommodate, accommodate_group, exams, get_attempt, questions, results};
 use attempts::{
-    accommodation_list, answer, attempt_message, attempt_outline, regrade_message, result_list,
-    statistics_message,
+    accommodation_list, answer, attempt_message, attempt_outline, group_message, regrade_message,
+    result_list, statistics_message,
 };
 use convert::{changes_of_create, changes_of_update, exam_list, exam_message, format, id, paging, points};
 use questions_of::{Draft, import_report, question_list, source};
@@ -322,6 +325,46 @@ impl ExamService for ExamGrpc {
         let (caller, req) = admit(request)?;
         let all = accommodate::list(&self.app, &caller, id("exam_id", &req.exam_id)?).await?;
         Ok(Response::new(accommodation_list(&req.exam_id, all)))
+    }
+
+    async fn put_accommodation_group(
+        &self,
+        request: Request<PutAccommodationGroupRequest>,
+    ) -> Result<Response<AccommodationGroup>, Status> {
+        let (caller, req) = admit(request)?;
+        let exam = id("exam_id", &req.exam_id)?;
+        let users = req.user_ids.iter().map(|user| id("user_ids", user));
+        let group = Group {
+            name: req.name,
+            accommodation: deadline::Accommodation {
+                extra_seconds: req.extra_seconds,
+                extra_percent: req.extra_percent,
+            },
+            user_ids: users.collect::<Result<_, _>>()?,
+        };
+        accommodate_group::put(&self.app, &caller, exam, group.clone()).await?;
+        Ok(Response::new(group_message(&req.exam_id, group)))
+    }
+
+    async fn list_accommodation_groups(
+        &self,
+        request: Request<ListAccommodationGroupsRequest>,
+    ) -> Result<Response<ListAccommodationGroupsResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let all = accommodate_group::list(&self.app, &caller, id("exam_id", &req.exam_id)?).await?;
+        let groups = all.into_iter().map(|group| group_message(&req.exam_id, group));
+        Ok(Response::new(ListAccommodationGroupsResponse {
+            groups: groups.collect(),
+        }))
+    }
+
+    async fn delete_accommodation_group(
+        &self,
+        request: Request<DeleteAccommodationGroupRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (caller, req) = admit(request)?;
+        accommodate_group::delete(&self.app, &caller, id("exam_id", &req.exam_id)?, req.name).await?;
+        Ok(Response::new(Empty {}))
     }
 
     async fn grade_answer(

@@ -45,3 +45,33 @@ pub mod close_due {
         .clamp(SHORTEST, LONGEST)
     }
 }
+
+pub mod release_results {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use crate::app::Exams;
+    use crate::usecases::release_results::release_results;
+
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    /// Tells of results that may be seen since an exam's end, again and again; instances take turns on the exam's row.
+    pub async fn run(app: Arc<Exams>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match release_results(&app).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "exams are over, and their results may be seen"),
+                Err(problem) => tracing::warn!(
+                    error = &problem as &dyn std::error::Error,
+                    "nobody is told of results for now"
+                ),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+}

@@ -8,14 +8,23 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
     held: &[
         (
             "attempts",
-            "SELECT a.id, a.exam_id, e.title, a.number, a.state, a.started_at, a.deadline, a.submitted_at, a.score,
-                 a.max_score, a.passed
-             FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id WHERE a.user_id = $1",
+            // No scores before their time: the review policy holds here too (domain/policy.rs).
+            "SELECT a.id, a.exam_id, e.title, a.number, a.state, a.started_at, a.deadline, a.submitted_at,
+                 CASE WHEN told THEN a.score END AS score, a.max_score, CASE WHEN told THEN a.passed END AS passed
+             FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id
+             CROSS JOIN LATERAL (SELECT e.review_policy = 'after_submit' OR (e.review_policy = 'after_close'
+                 AND coalesce(e.closes_at <= clock_timestamp(), false)
+                 AND NOT EXISTS (SELECT FROM exam.attempts o WHERE o.exam_id = e.id AND o.state = 'open')) AS told) AS review
+             WHERE a.user_id = $1",
         ),
         (
             "answers",
             "SELECT n.attempt_id, n.question_id, n.answer, n.saved_at
              FROM exam.answers n JOIN exam.attempts a ON a.id = n.attempt_id WHERE a.user_id = $1",
+        ),
+        (
+            "accommodation_groups",
+            "SELECT exam_id, name FROM exam.accommodation_members WHERE user_id = $1",
         ),
         (
             "accommodations",
@@ -25,6 +34,7 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
     // Scores stay, under an id that nobody knows: institutions have to keep them, and item analysis counts them.
     erase: &[
         "DELETE FROM exam.accommodations WHERE user_id = $1",
+        "DELETE FROM exam.accommodation_members WHERE user_id = $1",
         "UPDATE exam.answers n SET answer = answer - 'text' FROM exam.attempts a
          WHERE a.id = n.attempt_id AND a.user_id = $1 AND a.state <> 'open' AND jsonb_typeof(answer) = 'object'",
         "DELETE FROM exam.outbox WHERE subject = $1::text AND published_at IS NOT NULL",

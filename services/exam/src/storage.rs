@@ -1,5 +1,6 @@
 //! The only SQL of this service, beside the roster's.
 
+pub mod accommodation_groups;
 pub mod accommodations;
 pub mod answers;
 pub mod attempts;

@@ -1,6 +1,7 @@
 //! One verb a file; each owns its transaction.
 
 pub mod accommodate;
+pub mod accommodate_group;
 pub mod close_attempt;
 pub mod close_due;
 mod events;
@@ -12,6 +13,7 @@ pub mod import_questions;
 pub mod publish_exam;
 pub mod questions;
 pub mod regrade;
+pub mod release_results;
 pub mod results;
 pub mod save_answer;
 pub mod start_attempt;

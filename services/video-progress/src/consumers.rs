@@ -10,6 +10,7 @@ use crate::app::VideoProgress;
 use crate::storage::metadata;
 use crate::storage::videos::{self, Video};
 use crate::tasks::FetchMetadata;
+use crate::usecases::complete_courses::after_removal;
 
 /// `video-progress.videos`: which videos a course has. YouTube is asked for new ones, where there is a key for it.
 pub fn videos(app: &Arc<VideoProgress>, asks_youtube: bool) -> Subscription {
@@ -22,6 +23,9 @@ pub fn videos(app: &Arc<VideoProgress>, asks_youtube: bool) -> Subscription {
             videos::keep(&mut **tx, &video).await?;
             if metadata::keep(tx, &video).await? && asks_youtube {
                 enqueue(tx, &FetchMetadata { video_id: video.id }).await?;
+            }
+            if video.is_deleted {
+                after_removal(tx, video.course_id, app.clock.now()).await?;
             }
             app.videos.forget(video.id).await;
             Ok(())

@@ -19,6 +19,7 @@ use typed_id::{CourseId, SessionId, UserId, VideoId};
 use crate::app::VideoProgress;
 use crate::config::Writes;
 use crate::domain::watched::Report;
+use crate::usecases::complete_courses::after_removal;
 use crate::usecases::course_progress::{of_caller, of_course, of_students};
 use crate::usecases::get_embed::get_embed;
 use crate::usecases::report_progress::{VideoStatus, report_progress, status};
@@ -240,6 +241,57 @@ async fn completion_is_told_once_and_the_course_follows_its_content() {
             .count("SELECT count(*) FROM video_progress.outbox WHERE type = 'progress.course_completed'")
             .await,
         1
+    );
+}
+
+#[tokio::test]
+async fn who_missed_only_what_is_taken_away_has_completed_the_course() {
+    let cinema = Cinema::open().await;
+    let (first, second) = (cinema.video(100).await, cinema.video(100).await);
+    let (ada, berk) = (cinema.student().await, cinema.student().await);
+    for (student, video) in [(&ada, first), (&berk, second)] {
+        get_embed(&cinema.app, student, video).await.unwrap();
+        cinema.clock.advance(Duration::from_hours(1));
+        cinema.watch(student, video, &[(0, 100)]).await.unwrap();
+    }
+    let remove = async || {
+        let (course, now) = (cinema.course, cinema.clock.now());
+        let removed = cinema.app.db.write(move |mut tx| async move {
+            after_removal(&mut tx, course, now).await?;
+            tx.commit(()).await
+        });
+        removed
+            .await
+            .unwrap_or_else(|fault: postgres::WriteError| panic!("{fault}"));
+    };
+    let told = "SELECT count(*) FROM video_progress.outbox WHERE type = 'progress.course_completed'";
+    remove().await;
+    assert_eq!(cinema.count(told).await, 0);
+    let set = |deleted: bool| {
+        format!("UPDATE video_progress.videos SET is_deleted = {deleted} WHERE id = '{second}'")
+    };
+    cinema.execute(set(true)).await;
+    remove().await;
+    remove().await;
+    assert_eq!(
+        cinema.count(told).await,
+        1,
+        "ada has seen all there is, and once is enough"
+    );
+    // It comes back, and she watches it too: that is no second completion.
+    cinema.execute(set(false)).await;
+    get_embed(&cinema.app, &ada, second).await.unwrap();
+    cinema.clock.advance(Duration::from_hours(1));
+    cinema.watch(&ada, second, &[(0, 100)]).await.unwrap();
+    assert_eq!(cinema.count(told).await, 1);
+    cinema
+        .execute("UPDATE video_progress.videos SET is_deleted = true".into())
+        .await;
+    remove().await;
+    assert_eq!(
+        cinema.count(told).await,
+        1,
+        "an empty course is nobody's achievement"
     );
 }
 

@@ -1,5 +1,6 @@
 //! One verb a file.
 
+pub mod complete_courses;
 pub mod course_progress;
 pub mod get_embed;
 pub mod report_progress;

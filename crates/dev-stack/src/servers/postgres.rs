@@ -29,7 +29,6 @@ impl PrivatePostgres {
         fs::create_dir_all(folder)?;
         let bin = bin()?;
         let data = data_folder(folder)?;
-        let log = folder.join("log");
         if !data.join("PG_VERSION").exists() {
             let initdb = run_as(&bin.join("initdb"))
                 .arg("-D")
@@ -44,6 +43,28 @@ impl PrivatePostgres {
             let settings = fs::read_to_string(data.join("postgresql.conf"))? + SETTINGS;
             fs::write(data.join("postgresql.conf"), settings)?;
         }
+        Self::launch(folder, &bin, data)
+    }
+
+    /// A read-only copy of this server, which follows it.
+    pub fn start_replica(&self, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let bin = bin()?;
+        let data = data_folder(folder)?;
+        let copy = run_as(&bin.join("pg_basebackup"))
+            .args(["-d", &self.url(), "-R", "-X", "stream", "-c", "fast", "-D"])
+            .arg(&data)
+            .output()?;
+        ensure!(
+            copy.status.success(),
+            "pg_basebackup: {}",
+            String::from_utf8_lossy(&copy.stderr)
+        );
+        Self::launch(folder, &bin, data)
+    }
+
+    fn launch(folder: &Path, bin: &Path, data: PathBuf) -> Result<Self> {
+        let log = folder.join("log");
         // A killed server's workers may still write; only without them is its file stale. It keeps the next from starting.
         process::kill_all(&processes(&data));
         let _ = fs::remove_file(data.join("postmaster.pid"));
@@ -60,7 +81,7 @@ impl PrivatePostgres {
         };
         record.write(folder)?;
         wait_until("PostgreSQL answers", Duration::from_secs(30), || {
-            server.answers(&bin)
+            server.answers(bin)
         })
         .with_context(|| tail(&log))?;
         Ok(server)
@@ -112,7 +133,7 @@ impl PrivatePostgres {
     }
 
     /// Removes its data, also those that are not under the folder.
-    pub(crate) fn remove_data(folder: &Path) {
+    pub fn remove_data(folder: &Path) {
         let _ = fs::remove_dir_all(fallback(folder));
         let _ = fs::remove_dir_all(folder);
     }

@@ -9,7 +9,7 @@ use crate::storage::categories::{self, Category};
 /// One page of categories by name; the token is empty on the last one.
 pub async fn list(app: &Catalog, size: i64, token: Option<&str>) -> Result<(Vec<Category>, String), Problem> {
     let after: Option<String> = app.pages.open("categories", token)?;
-    let mut rows = categories::page(app.db.replica(), after.as_deref(), size + 1)
+    let mut rows = categories::page(app.db.reader().await, after.as_deref(), size + 1)
         .await
         .map_err(postgres::problem_of)?;
     let wanted = usize::try_from(size).unwrap_or_default();

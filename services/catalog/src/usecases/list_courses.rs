@@ -72,7 +72,7 @@ async fn page(app: &Catalog, query: &Query) -> Result<ListCoursesResponse, Probl
 async fn plain_page(app: &Catalog, query: &Query) -> Result<(Vec<Course>, String), Problem> {
     let scope = scope(query);
     let before: Option<Uuid> = app.pages.open(&scope, query.token.as_deref())?;
-    let mut rows = course_lists::page(app.db.replica(), &query.filter, before, query.size + 1)
+    let mut rows = course_lists::page(app.db.reader().await, &query.filter, before, query.size + 1)
         .await
         .map_err(postgres::problem_of)?;
     let more = cut(&mut rows, query.size);
@@ -86,7 +86,7 @@ async fn plain_page(app: &Catalog, query: &Query) -> Result<(Vec<Course>, String
 async fn search_page(app: &Catalog, query: &Query, text: &str) -> Result<(Vec<Course>, String), Problem> {
     let scope = scope(query);
     let after: Option<Found> = app.pages.open(&scope, query.token.as_deref())?;
-    let db = app.db.replica();
+    let db = app.db.reader().await;
     let mut found = course_lists::search(db, text, &query.filter, after, query.size + 1)
         .await
         .map_err(postgres::problem_of)?;

@@ -5,16 +5,21 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contracts::enrollment::v1::{
-    Enrollment, EnrollmentState, ImportEnrollmentsRequest, ImportEnrollmentsResponse, ImportedRow,
-    ListEnrollmentsResponse,
+    CreateSectionRequest, Enrollment, EnrollmentState, ImportEnrollmentsRequest, ImportEnrollmentsResponse,
+    ImportedRow, ListEnrollmentsResponse, Section, UpdateSectionRequest,
 };
 use contracts::timestamp;
 use problem::Problem;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use typed_id::SectionId;
 
 use crate::domain::status::Status;
 use crate::storage::enrollments::{Enrollment as Stored, Listed};
+use crate::storage::sections::Section as StoredSection;
 use crate::usecases::import_enrollments::{RowReport, Source};
 use crate::usecases::list_mine::{Page, Paging};
+use crate::usecases::sections::Changes;
 use crate::usecases::take_seats::Enrolled;
 
 /// The id in a field whose rule has already demanded a UUID.
@@ -30,6 +35,63 @@ pub fn status(text: &str) -> Result<Status, Problem> {
 
 pub fn status_filter(text: Option<&str>) -> Result<Option<Status>, Problem> {
     text.map(status).transpose()
+}
+
+pub fn section_id(text: Option<&str>) -> Result<Option<SectionId>, Problem> {
+    text.map(|text| id("section_id", text)).transpose()
+}
+
+/// `None` leaves the field; an empty text clears it.
+pub fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Option<OffsetDateTime>>, Problem> {
+    match text {
+        None => Ok(None),
+        Some("") => Ok(Some(None)),
+        Some(text) => match OffsetDateTime::parse(text, &Rfc3339) {
+            Ok(at) => Ok(Some(Some(at))),
+            Err(_) => {
+                let detail = "has to be a time such as 2026-11-21T09:00:00Z";
+                Err(Problem::invalid_field(field, "string.rfc3339", detail))
+            }
+        },
+    }
+}
+
+pub fn changes_of_create(req: CreateSectionRequest) -> Result<Changes, Problem> {
+    Ok(Changes {
+        starts_at: moment("starts_at", req.starts_at.as_deref())?,
+        ends_at: moment("ends_at", req.ends_at.as_deref())?,
+        name: Some(req.name),
+        term: req.term,
+        seat_limit: Some(req.seat_limit),
+    })
+}
+
+pub fn changes_of_update(req: UpdateSectionRequest) -> Result<Changes, Problem> {
+    Ok(Changes {
+        starts_at: moment("starts_at", req.starts_at.as_deref())?,
+        ends_at: moment("ends_at", req.ends_at.as_deref())?,
+        name: req.name,
+        term: req.term,
+        seat_limit: req
+            .seat_limit
+            .map(|limit| Some(limit).filter(|limit| *limit >= 0)),
+    })
+}
+
+impl From<StoredSection> for Section {
+    fn from(stored: StoredSection) -> Self {
+        Self {
+            id: stored.id.into(),
+            course_id: stored.course_id.into(),
+            name: stored.name,
+            term: stored.term,
+            starts_at: stored.starts_at.map(timestamp),
+            ends_at: stored.ends_at.map(timestamp),
+            seat_limit: stored.seat_limit,
+            seats_taken: i32::try_from(stored.seats_taken).unwrap_or(i32::MAX),
+            created_at: Some(timestamp(stored.created_at)),
+        }
+    }
 }
 
 pub fn paging(size: Option<i32>, token: Option<String>) -> Paging {
@@ -94,8 +156,15 @@ impl From<Listed> for Enrollment {
             version,
             enrolled_at,
             updated_at,
+            section_id,
+            expires_at,
         } = listed.enrollment;
+        let (section_name, term) = listed.section.unwrap_or_default();
         Self {
+            section_id: section_id.map(Into::into).unwrap_or_default(),
+            section_name,
+            term,
+            expires_at: expires_at.map(timestamp),
             id: id.into(),
             user_id: user_id.into(),
             course_id: course_id.into(),
@@ -115,6 +184,7 @@ impl From<Enrolled> for Enrollment {
             enrollment: done.enrollment,
             course_title: Some(done.course_title),
             full_name: None,
+            section: done.section,
         }
         .into()
     }

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
-use typed_id::{CourseId, EnrollmentId, UserId};
+use typed_id::{CourseId, EnrollmentId, SectionId, UserId};
 use uuid::Uuid;
 
 use super::CorruptRow;
@@ -17,6 +17,9 @@ pub struct Enrollment {
     pub version: i32,
     pub enrolled_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+    pub section_id: Option<SectionId>,
+    /// `None`: never.
+    pub expires_at: Option<OffsetDateTime>,
 }
 
 struct Row {
@@ -27,6 +30,8 @@ struct Row {
     version: i32,
     enrolled_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    section_id: Option<Uuid>,
+    expires_at: Option<OffsetDateTime>,
 }
 
 impl TryFrom<Row> for Enrollment {
@@ -47,6 +52,8 @@ impl TryFrom<Row> for Enrollment {
             version: row.version,
             enrolled_at: row.enrolled_at,
             updated_at: row.updated_at,
+            section_id: row.section_id.map(SectionId),
+            expires_at: row.expires_at,
         })
     }
 }
@@ -59,6 +66,8 @@ pub struct Listed {
     pub course_title: Option<String>,
     /// `None` while the projection has not heard of the user.
     pub full_name: Option<String>,
+    /// Name and term.
+    pub section: Option<(String, String)>,
 }
 
 /// Inserts a new enrolment; `None` when the student has one in the course, in whatever state.
@@ -74,7 +83,7 @@ pub async fn insert(
         "INSERT INTO enrollment.enrollments (id, user_id, course_id, status, enrolled_at, updated_at)
          VALUES ($1, $2, $3, 'active', $4, $4)
          ON CONFLICT (user_id, course_id) DO NOTHING
-         RETURNING id, user_id, course_id, status, version, enrolled_at, updated_at",
+         RETURNING id, user_id, course_id, status, version, enrolled_at, updated_at, section_id, expires_at",
         id.0,
         user.0,
         course.0,
@@ -86,7 +95,7 @@ pub async fn insert(
     .transpose()
 }
 
-/// Moves an enrolment to `status`; `enrolled_at` begins anew when it is given.
+/// Moves an enrolment to `status`; `enrolled_at` begins anew when it is given. What becomes active has no end in the past.
 pub async fn set_status(
     db: &mut PgConnection,
     id: EnrollmentId,
@@ -97,9 +106,10 @@ pub async fn set_status(
     sqlx::query_as!(
         Row,
         "UPDATE enrollment.enrollments
-         SET status = $2, enrolled_at = coalesce($3, enrolled_at), updated_at = $4, version = version + 1
+         SET status = $2, enrolled_at = coalesce($3, enrolled_at), updated_at = $4, version = version + 1,
+             expires_at = CASE WHEN $2 = 'active' AND expires_at <= $4 THEN NULL ELSE expires_at END
          WHERE id = $1
-         RETURNING id, user_id, course_id, status, version, enrolled_at, updated_at",
+         RETURNING id, user_id, course_id, status, version, enrolled_at, updated_at, section_id, expires_at",
         id.0,
         status.as_str(),
         enrolled_at,
@@ -117,7 +127,7 @@ pub async fn by_user_and_course(
 ) -> Result<Option<Enrollment>, sqlx::Error> {
     sqlx::query_as!(
         Row,
-        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at, section_id, expires_at
          FROM enrollment.enrollments WHERE user_id = $1 AND course_id = $2",
         user.0,
         course.0,
@@ -136,7 +146,7 @@ pub async fn lock_by_user_and_course(
 ) -> Result<Option<Enrollment>, sqlx::Error> {
     sqlx::query_as!(
         Row,
-        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at, section_id, expires_at
          FROM enrollment.enrollments WHERE user_id = $1 AND course_id = $2 FOR UPDATE",
         user.0,
         course.0,
@@ -157,7 +167,7 @@ pub async fn of_users(
     let rows = if lock {
         sqlx::query_as!(
             Row,
-            "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+            "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at, section_id, expires_at
              FROM enrollment.enrollments WHERE course_id = $1 AND user_id = ANY($2) ORDER BY id FOR UPDATE",
             course.0,
             users,
@@ -167,7 +177,7 @@ pub async fn of_users(
     } else {
         sqlx::query_as!(
             Row,
-            "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+            "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at, section_id, expires_at
              FROM enrollment.enrollments WHERE course_id = $1 AND user_id = ANY($2)",
             course.0,
             users,
@@ -186,7 +196,8 @@ pub async fn lock(
 ) -> Result<Vec<Enrollment>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT e.id, e.user_id, e.course_id, e.status, e.version, e.enrolled_at, e.updated_at
+        "SELECT e.id, e.user_id, e.course_id, e.status, e.version, e.enrolled_at, e.updated_at,
+                e.section_id, e.expires_at
          FROM enrollment.enrollments e
          WHERE (e.user_id, e.course_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
          ORDER BY e.id FOR UPDATE OF e",
@@ -205,23 +216,28 @@ pub async fn insert_all(db: &mut PgConnection, new: &[Enrollment]) -> Result<(),
     let courses: Vec<Uuid> = new.iter().map(|one| one.course_id.0).collect();
     let statuses: Vec<String> = new.iter().map(|one| one.status.to_string()).collect();
     let times: Vec<OffsetDateTime> = new.iter().map(|one| one.enrolled_at).collect();
+    let sections: Vec<Option<Uuid>> = new.iter().map(|one| one.section_id.map(|id| id.0)).collect();
+    let ends: Vec<Option<OffsetDateTime>> = new.iter().map(|one| one.expires_at).collect();
     sqlx::query!(
-        "INSERT INTO enrollment.enrollments (id, user_id, course_id, status, enrolled_at, updated_at)
-         SELECT id, user_id, course_id, status, at, at
-         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[])
-              AS new (id, user_id, course_id, status, at)",
+        "INSERT INTO enrollment.enrollments
+             (id, user_id, course_id, status, enrolled_at, updated_at, section_id, expires_at)
+         SELECT id, user_id, course_id, status, at, at, section_id, expires_at
+         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::uuid[], $7::timestamptz[])
+              AS new (id, user_id, course_id, status, at, section_id, expires_at)",
         &ids,
         &users,
         &courses,
         &statuses,
         &times,
+        &sections as &[Option<Uuid>],
+        &ends as &[Option<OffsetDateTime>],
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Moves each to its status; with `again`, they are enrolled anew.
+/// Moves each to its status; with `again`, they are enrolled anew, in no section.
 pub async fn set_statuses(
     db: &mut PgConnection,
     moves: &[(EnrollmentId, Status)],
@@ -234,9 +250,11 @@ pub async fn set_statuses(
         Row,
         "UPDATE enrollment.enrollments AS e
          SET status = new.status, enrolled_at = CASE WHEN $3 THEN $4 ELSE e.enrolled_at END, updated_at = $4,
-             version = e.version + 1
+             version = e.version + 1,
+             section_id = CASE WHEN $3 THEN NULL ELSE e.section_id END,
+             expires_at = CASE WHEN $3 OR new.status = 'active' AND e.expires_at <= $4 THEN NULL ELSE e.expires_at END
          FROM unnest($1::uuid[], $2::text[]) AS new (id, status) WHERE e.id = new.id
-         RETURNING e.id, e.user_id, e.course_id, e.status, e.version, e.enrolled_at, e.updated_at",
+         RETURNING e.id, e.user_id, e.course_id, e.status, e.version, e.enrolled_at, e.updated_at, e.section_id, e.expires_at",
         &ids,
         &statuses,
         again,
@@ -250,7 +268,7 @@ pub async fn set_statuses(
 pub async fn by_id(db: impl PgExecutor<'_>, id: EnrollmentId) -> Result<Option<Enrollment>, sqlx::Error> {
     sqlx::query_as!(
         Row,
-        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at
+        "SELECT id, user_id, course_id, status, version, enrolled_at, updated_at, section_id, expires_at
          FROM enrollment.enrollments WHERE id = $1",
         id.0,
     )
@@ -308,8 +326,12 @@ struct ListedRow {
     version: i32,
     enrolled_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    section_id: Option<Uuid>,
+    expires_at: Option<OffsetDateTime>,
     course_title: Option<String>,
     full_name: Option<String>,
+    section_name: Option<String>,
+    term: Option<String>,
 }
 
 impl TryFrom<ListedRow> for Listed {
@@ -324,6 +346,8 @@ impl TryFrom<ListedRow> for Listed {
             version,
             enrolled_at,
             updated_at,
+            section_id,
+            expires_at,
             ..
         } = row;
         let plain = Row {
@@ -334,11 +358,14 @@ impl TryFrom<ListedRow> for Listed {
             version,
             enrolled_at,
             updated_at,
+            section_id,
+            expires_at,
         };
         Ok(Self {
             enrollment: plain.try_into()?,
             course_title: row.course_title,
             full_name: row.full_name,
+            section: row.section_name.zip(row.term),
         })
     }
 }
@@ -355,9 +382,11 @@ pub async fn page_of_user(
         ListedRow,
         r#"SELECT e.id AS "id!", e.user_id AS "user_id!", e.course_id AS "course_id!", e.status AS "status!",
                   e.version AS "version!", e.enrolled_at AS "enrolled_at!", e.updated_at AS "updated_at!",
+                  e.section_id AS "section_id?", e.expires_at AS "expires_at?", s.name AS "section_name?", s.term AS "term?",
                   c.title AS "course_title?", NULL::text AS "full_name?"
            FROM enrollment.enrollments e
            LEFT JOIN enrollment.courses c ON c.id = e.course_id
+           LEFT JOIN enrollment.sections s ON s.id = e.section_id
            WHERE e.user_id = $1 AND ($2::text IS NULL OR e.status = $2) AND ($3::uuid IS NULL OR e.id < $3)
            ORDER BY e.id DESC LIMIT $4"#,
         user.0,
@@ -377,6 +406,7 @@ pub async fn page_of_course(
     db: impl PgExecutor<'_>,
     course: CourseId,
     status: Option<Status>,
+    section: Option<SectionId>,
     before: Option<EnrollmentId>,
     limit: i64,
 ) -> Result<Vec<Listed>, sqlx::Error> {
@@ -384,16 +414,20 @@ pub async fn page_of_course(
         ListedRow,
         r#"SELECT e.id AS "id!", e.user_id AS "user_id!", e.course_id AS "course_id!", e.status AS "status!",
                   e.version AS "version!", e.enrolled_at AS "enrolled_at!", e.updated_at AS "updated_at!",
+                  e.section_id AS "section_id?", e.expires_at AS "expires_at?", s.name AS "section_name?", s.term AS "term?",
                   c.title AS "course_title?", u.full_name AS "full_name?"
            FROM enrollment.enrollments e
            LEFT JOIN enrollment.courses c ON c.id = e.course_id
+           LEFT JOIN enrollment.sections s ON s.id = e.section_id
            LEFT JOIN enrollment.users u ON u.id = e.user_id
            WHERE e.course_id = $1 AND ($2::text IS NULL OR e.status = $2) AND ($3::uuid IS NULL OR e.id < $3)
+             AND ($5::uuid IS NULL OR e.section_id = $5)
            ORDER BY e.id DESC LIMIT $4"#,
         course.0,
         status.map(Status::as_str),
         before.map(|id| id.0),
         limit,
+        section.map(|id| id.0),
     )
     .fetch_all(db)
     .await?

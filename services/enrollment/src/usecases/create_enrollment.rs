@@ -4,7 +4,7 @@ use problem::{Problem, codes};
 use typed_id::{CourseId, UserId};
 
 use super::staff_of;
-use super::take_seats::{Application, Enrolled, Rules};
+use super::take_seats::{Application, Enrolled, Wish};
 use crate::app::Enrollment as App;
 use crate::projections;
 
@@ -14,6 +14,7 @@ pub async fn create_enrollment(
     caller: &Caller,
     course: CourseId,
     student: UserId,
+    wish: Wish,
 ) -> Result<Enrolled, Problem> {
     let course = projections::course(app, course, |_| true).await?;
     staff_of(caller, course.as_ref())?;
@@ -27,7 +28,7 @@ pub async fn create_enrollment(
     let application = Application {
         user_id: student,
         course_id: course.id,
-        rules: Rules::Staff,
+        wish,
         at: app.clock.now(),
         cause: Cause::current(),
     };

@@ -1,21 +1,29 @@
 use access_token::Caller;
 use event_bus::outbox::Cause;
 use problem::{Problem, codes};
-use typed_id::CourseId;
+use typed_id::{CourseId, SectionId};
 
-use super::take_seats::{Application, Enrolled, Refused, Rules};
+use super::take_seats::{Application, Enrolled, Refused, Wish};
 use crate::app::Enrollment as App;
 use crate::projections;
 use crate::storage::courses::Course;
 
-/// Enrols the caller in a published course. What is known here decides, unless it would refuse: then the owner of what is missing is
+/// Enrols the caller in a published course, and where it has several sections in the one that they choose. What is known here decides, unless it would refuse: then the owner of what is missing is
 /// asked once, and the judgement is made again.
-pub async fn enroll(app: &App, caller: &Caller, course: CourseId) -> Result<Enrolled, Problem> {
+pub async fn enroll(
+    app: &App,
+    caller: &Caller,
+    course: CourseId,
+    section: Option<SectionId>,
+) -> Result<Enrolled, Problem> {
     let student = caller.user()?;
     let application = Application {
         user_id: student.id,
         course_id: course,
-        rules: Rules::Student,
+        wish: Wish {
+            section,
+            ..Wish::default()
+        },
         at: app.clock.now(),
         cause: Cause::current(),
     };

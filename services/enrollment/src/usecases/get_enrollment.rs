@@ -30,6 +30,7 @@ pub async fn get_enrollment(app: &App, caller: &Caller, id: EnrollmentId) -> Res
         None
     };
     Ok(Listed {
+        section: super::section_of(app, &enrollment).await?,
         enrollment,
         course_title: course.map(|c| c.title),
         full_name,

@@ -302,6 +302,8 @@ async fn write(
                     version: 1,
                     enrolled_at: now,
                     updated_at: now,
+                    section_id: None,
+                    expires_at: None,
                 });
                 if *to != Status::Active {
                     later.insert(user.id, *to);

@@ -1,6 +1,6 @@
 use access_token::Caller;
 use problem::Problem;
-use typed_id::{CourseId, EnrollmentId, UserId};
+use typed_id::{CourseId, EnrollmentId, SectionId, UserId};
 
 use super::list_mine::{Page, Paging, page};
 use super::staff_of;
@@ -15,13 +15,17 @@ pub async fn list_roster(
     caller: &Caller,
     course: CourseId,
     status: Option<Status>,
+    section: Option<SectionId>,
     paging: Paging,
 ) -> Result<Page, Problem> {
     let known = projections::course(app, course, |_| true).await?;
     staff_of(caller, known.as_ref())?;
-    let scope = format!("enrollments:roster:{course}:{status:?}");
+    let scope = format!("enrollments:roster:{course}:{status:?}:{section:?}");
     let before: Option<EnrollmentId> = app.pages.open(&scope, paging.token.as_deref())?;
-    let fetch = || enrollments::page_of_course(app.db.primary(), course, status, before, paging.size + 1);
+    let fetch = || {
+        let db = app.db.primary();
+        enrollments::page_of_course(db, course, status, section, before, paging.size + 1)
+    };
     let mut rows = fetch().await.map_err(postgres::problem_of)?;
     let nameless: Vec<UserId> = rows
         .iter()

@@ -6,34 +6,37 @@ use event_bus::outbox::{self, Cause};
 use postgres::{Database, WriteError, WriteTx};
 use problem::{Problem, codes};
 use time::OffsetDateTime;
-use typed_id::{CourseId, EnrollmentId, UserId};
+use typed_id::{CourseId, EnrollmentId, SectionId, UserId};
 use uuid::Uuid;
 
 use super::events;
+use crate::domain::section::{self, Offer, choose};
 use crate::domain::status::Status;
-use crate::domain::step::{Refusal, Seats, Step, step};
+use crate::domain::step::{self, Seats, Step, step};
 use crate::storage::courses::{self, Course};
 use crate::storage::enrollments::{self, Enrollment};
-use crate::storage::users;
+use crate::storage::sections::Section;
+use crate::storage::{enrollment_ends, sections, users};
 
 /// A wish to be in a course.
 #[derive(Debug, Clone)]
 pub struct Application {
     pub user_id: UserId,
     pub course_id: CourseId,
-    pub rules: Rules,
+    pub wish: Wish,
     pub at: OffsetDateTime,
     /// The request that the event is told to come from.
     pub cause: Cause,
 }
 
-/// What is asked of the student beside a seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rules {
-    /// An open course, a verified address, completed prerequisites.
-    Student,
-    /// Staff enrols whom they want.
-    Staff,
+/// Where in a course somebody wants to be enrolled, and until when.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish {
+    pub section: Option<SectionId>,
+    /// Of this student alone; the section's end when `None`.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Staff enrols whom they want; of students an open course, a verified address and completed prerequisites are asked.
+    pub is_staff: bool,
 }
 
 /// A student's enrolment.
@@ -41,6 +44,8 @@ pub enum Rules {
 pub struct Enrolled {
     pub enrollment: Enrollment,
     pub course_title: String,
+    /// Name and term.
+    pub section: Option<(String, String)>,
     /// False when the student was enrolled already.
     pub is_new: bool,
 }
@@ -57,11 +62,14 @@ pub enum Refused {
     CourseFull,
     #[error("the enrolment is suspended")]
     Suspended,
+    #[error(transparent)]
+    Section(#[from] section::Refusal),
 }
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         Self::new(match refused {
+            Refused::Section(refusal) => return refusal.into(),
             Refused::NotOpen => &codes::NOT_FOUND,
             Refused::NotVerified => &codes::EMAIL_NOT_VERIFIED,
             Refused::PrerequisiteMissing => &codes::PREREQUISITE_MISSING,
@@ -69,6 +77,28 @@ impl From<Refused> for Problem {
             Refused::Suspended => &codes::ENROLLMENT_SUSPENDED,
         })
     }
+}
+
+impl From<section::Refusal> for Problem {
+    fn from(refusal: section::Refusal) -> Self {
+        Self::new(match refusal {
+            section::Refusal::Unknown => &codes::UNKNOWN_SECTION,
+            section::Refusal::Closed => &codes::SECTION_CLOSED,
+            section::Refusal::Full => &codes::SECTION_FULL,
+            section::Refusal::Required => &codes::SECTION_REQUIRED,
+        })
+    }
+}
+
+pub fn offers(sections: &[Section]) -> Vec<Offer> {
+    let all = sections.iter().map(|section| Offer {
+        id: section.id,
+        ends_at: section.ends_at,
+        seats_left: section
+            .seat_limit
+            .map(|limit| i64::from(limit) - section.seats_taken),
+    });
+    all.collect()
 }
 
 pub type Outcome = Result<Enrolled, Refused>;
@@ -79,6 +109,9 @@ type Key = (UserId, CourseId);
 struct Known {
     courses: HashMap<CourseId, Course>,
     seats: HashMap<CourseId, Seats>,
+    sections: Vec<Section>,
+    /// Of each course, with what the batch has taken of them.
+    offers: HashMap<CourseId, Vec<Offer>>,
     enrolled: HashMap<Key, Enrollment>,
     verified: HashSet<UserId>,
     completed: HashSet<(Uuid, Uuid)>,
@@ -108,8 +141,10 @@ async fn look(tx: &mut WriteTx, batch: &[Application]) -> Result<Known, sqlx::Er
         .into_iter()
         .map(|course| (course.id, course))
         .collect();
+    // Course, sections, enrolment: in this order everywhere, or two transactions could wait for each other.
+    let sections = sections::lock_of_courses(tx, &ids).await?;
     let enrolled = enrollments::lock(tx, &users, &ids).await?;
-    let of_students = |one: &&Application| one.rules == Rules::Student;
+    let of_students = |one: &&Application| !one.wish.is_staff;
     let students: Vec<Uuid> = batch
         .iter()
         .filter(of_students)
@@ -143,8 +178,14 @@ async fn look(tx: &mut WriteTx, batch: &[Application]) -> Result<Known, sqlx::Er
         let taken = taken.get(&course.id.0).copied().unwrap_or_default();
         (course.id, Seats::left(course.seat_limit, taken))
     });
+    let mut offers: HashMap<CourseId, Vec<Offer>> = HashMap::new();
+    for (section, offer) in sections.iter().zip(self::offers(&sections)) {
+        offers.entry(section.course_id).or_default().push(offer);
+    }
     Ok(Known {
         seats: seats.collect(),
+        sections,
+        offers,
         enrolled: enrolled
             .into_iter()
             .map(|one| ((one.user_id, one.course_id), one))
@@ -158,7 +199,7 @@ async fn look(tx: &mut WriteTx, batch: &[Application]) -> Result<Known, sqlx::Er
 impl Known {
     fn judge(&mut self, one: &Application) -> Result<Step, Refused> {
         let course = self.courses.get(&one.course_id).ok_or(Refused::NotOpen)?;
-        if one.rules == Rules::Student {
+        if !one.wish.is_staff {
             if !course.is_open() {
                 return Err(Refused::NotOpen);
             }
@@ -172,30 +213,46 @@ impl Known {
         }
         let key = (one.user_id, one.course_id);
         let had = self.enrolled.get(&key).map(|had| had.status);
-        let seats = self.seats.get_mut(&one.course_id).ok_or(Refused::NotOpen)?;
-        match step(had, None, seats) {
-            Step::Refuse(Refusal::CourseFull) => Err(Refused::CourseFull),
-            Step::Refuse(_) => Err(Refused::Suspended),
-            taken => {
-                self.remember(key, one.at, taken);
-                Ok(taken)
-            }
+        let (offers, seats) = (self.offers.entry(one.course_id), self.seats.get_mut(&one.course_id));
+        let (offers, seats) = (offers.or_default(), seats.ok_or(Refused::NotOpen)?);
+        let is_in = had.is_some_and(|had| !had.may_enroll_again());
+        let offer = if is_in {
+            None
+        } else {
+            choose(offers, one.wish.section, one.wish.is_staff, one.at)?
+        };
+        let taken = match step(had, None, seats) {
+            Step::Refuse(step::Refusal::CourseFull) => return Err(Refused::CourseFull),
+            Step::Refuse(_) => return Err(Refused::Suspended),
+            taken => taken,
+        };
+        if let Some(left) = offer.and_then(|chosen| offers.iter_mut().find(|one| one.id == chosen.id)) {
+            left.seats_left = left.seats_left.map(|left| left - 1);
         }
+        self.remember(one, taken, offer);
+        Ok(taken)
     }
 
     /// So that a second tab of the same student, in the same batch, finds the first one's seat.
-    fn remember(&mut self, key: Key, at: OffsetDateTime, taken: Step) {
+    fn remember(&mut self, one: &Application, taken: Step, offer: Option<Offer>) {
+        let key = (one.user_id, one.course_id);
+        let section_id = offer.map(|offer| offer.id);
+        let expires_at = one.wish.expires_at.or_else(|| offer.and_then(|offer| offer.ends_at));
         match (taken, self.enrolled.get_mut(&key)) {
-            (Step::EnrollAgain, Some(had)) => had.status = Status::Active,
+            (Step::EnrollAgain, Some(had)) => {
+                (had.status, had.section_id, had.expires_at) = (Status::Active, section_id, expires_at);
+            }
             (Step::Enroll(status), None) => {
                 let enrollment = Enrollment {
-                    id: EnrollmentId::new(at),
+                    id: EnrollmentId::new(one.at),
                     user_id: key.0,
                     course_id: key.1,
                     status,
                     version: 1,
-                    enrolled_at: at,
-                    updated_at: at,
+                    enrolled_at: one.at,
+                    updated_at: one.at,
+                    section_id,
+                    expires_at,
                 };
                 self.enrolled.insert(key, enrollment);
             }
@@ -211,7 +268,8 @@ async fn carry_out(
     steps: &[Result<Step, Refused>],
     known: &Known,
 ) -> Result<HashMap<Key, Enrollment>, sqlx::Error> {
-    let (mut new, mut again, mut causes) = (Vec::new(), Vec::new(), HashMap::new());
+    let (mut new, mut again, mut placed, mut causes) =
+        (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
     let mut now = OffsetDateTime::UNIX_EPOCH;
     for (one, taken) in batch.iter().zip(steps) {
         let key = (one.user_id, one.course_id);
@@ -220,7 +278,10 @@ async fn carry_out(
         };
         match taken {
             Ok(Step::Enroll(_)) => new.push(enrollment.clone()),
-            Ok(Step::EnrollAgain) => again.push((enrollment.id, Status::Active)),
+            Ok(Step::EnrollAgain) => {
+                again.push((enrollment.id, Status::Active));
+                placed.insert(enrollment.id, enrollment.clone());
+            }
             _ => continue,
         }
         causes.insert(key, one.cause.clone());
@@ -232,7 +293,14 @@ async fn carry_out(
         changed.append(&mut new);
     }
     if !again.is_empty() {
-        changed.extend(enrollments::set_statuses(tx, &again, true, now).await?);
+        let mut back = enrollments::set_statuses(tx, &again, true, now).await?;
+        for one in &mut back {
+            if let Some(placed) = placed.get(&one.id) {
+                (one.section_id, one.expires_at) = (placed.section_id, placed.expires_at);
+            }
+        }
+        enrollment_ends::place_all(tx, &back).await?;
+        changed.append(&mut back);
     }
     let told: Vec<_> = changed
         .iter()
@@ -267,9 +335,14 @@ fn answers(
             .courses
             .get(&one.course_id)
             .ok_or(sqlx::Error::RowNotFound)?;
+        let section = known
+            .sections
+            .iter()
+            .find(|section| Some(section.id) == enrollment.section_id);
         Ok(Ok(Enrolled {
             enrollment,
             course_title: course.title.clone(),
+            section: section.map(|section| (section.name.clone(), section.term.clone())),
             is_new: *taken != Step::Stay,
         }))
     };

@@ -58,12 +58,17 @@ pub fn final_score(scoring: &str, scores: &[Score]) -> Option<Score> {
     }
 }
 
-/// Whether a student sees score and keys of an attempt that is over.
-pub fn may_review(review_policy: &str, closes_at: Option<OffsetDateTime>, now: OffsetDateTime) -> bool {
+/// Whether a student sees score and keys of an attempt that is over. `somebody_sits` tells whether anybody's attempt is open.
+pub fn may_review(
+    review_policy: &str,
+    closes_at: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+    somebody_sits: bool,
+) -> bool {
     match review_policy {
         "after_submit" => true,
-        // An exam that never closes never opens its keys.
-        "after_close" => closes_at.is_some_and(|at| now >= at),
+        // An exam that never closes never opens its keys. Where the end is not hard, or with more time, some sit on beyond it.
+        "after_close" => closes_at.is_some_and(|at| now >= at) && !somebody_sits,
         _ => false,
     }
 }
@@ -105,10 +110,11 @@ mod tests {
     #[test]
     fn keys_stay_closed_until_their_time() {
         let end = START + Duration::hours(1);
-        assert!(!may_review("never", Some(START), end));
-        assert!(may_review("after_submit", None, START));
-        assert!(!may_review("after_close", Some(end), START));
-        assert!(may_review("after_close", Some(end), end));
-        assert!(!may_review("after_close", None, end));
+        assert!(!may_review("never", Some(START), end, false));
+        assert!(may_review("after_submit", None, START, true));
+        assert!(!may_review("after_close", Some(end), START, false));
+        assert!(may_review("after_close", Some(end), end, false));
+        assert!(!may_review("after_close", Some(end), end, true));
+        assert!(!may_review("after_close", None, end, false));
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::answer::Answer;
 use crate::domain::attempt::{ClosedBy, State};
 use crate::domain::draw;
 use crate::domain::score::Score;
+use crate::storage::accommodation_groups::Group;
 use crate::storage::answers::Stored;
 use crate::storage::attempts::Attempt;
 use crate::usecases::Page;
@@ -204,6 +205,16 @@ pub fn accommodation_list(exam_id: &str, all: Vec<Listed>) -> proto::ListAccommo
     });
     proto::ListAccommodationsResponse {
         accommodations: accommodations.collect(),
+    }
+}
+
+pub fn group_message(exam_id: &str, group: Group) -> proto::AccommodationGroup {
+    proto::AccommodationGroup {
+        exam_id: exam_id.to_owned(),
+        name: group.name,
+        extra_seconds: group.accommodation.extra_seconds,
+        extra_percent: group.accommodation.extra_percent,
+        user_ids: group.user_ids.into_iter().map(Into::into).collect(),
     }
 }
 

@@ -5,29 +5,63 @@ use typed_id::{ExamId, UserId};
 
 use crate::domain::deadline::Accommodation;
 
+/// What a student has: of their own and of their groups the most of each.
 pub async fn of_user(
     db: impl PgExecutor<'_>,
     exam: ExamId,
     user: UserId,
 ) -> Result<Accommodation, sqlx::Error> {
-    let found = sqlx::query_as!(
+    sqlx::query_as!(
         Accommodation,
-        "SELECT extra_seconds, extra_percent FROM exam.accommodations WHERE exam_id = $1 AND user_id = $2",
+        r#"SELECT coalesce(max(extra_seconds), 0) AS "extra_seconds!", coalesce(max(extra_percent), 0) AS "extra_percent!"
+           FROM (SELECT extra_seconds, extra_percent FROM exam.accommodations WHERE exam_id = $1 AND user_id = $2
+                 UNION ALL
+                 SELECT g.extra_seconds, g.extra_percent
+                 FROM exam.accommodation_members m JOIN exam.accommodation_groups g USING (exam_id, name)
+                 WHERE m.exam_id = $1 AND m.user_id = $2) AS given"#,
         exam.0,
         user.0,
     )
-    .fetch_optional(db)
-    .await?;
-    Ok(found.unwrap_or_default())
+    .fetch_one(db)
+    .await
 }
 
-/// By user.
+/// As [`of_user`], of all who have any.
 pub async fn of_exam(
     db: impl PgExecutor<'_>,
     exam: ExamId,
 ) -> Result<HashMap<UserId, Accommodation>, sqlx::Error> {
     let rows = sqlx::query!(
-        "SELECT user_id, extra_seconds, extra_percent FROM exam.accommodations WHERE exam_id = $1",
+        r#"SELECT user_id AS "user_id!", max(extra_seconds) AS "extra_seconds!", max(extra_percent) AS "extra_percent!"
+           FROM (SELECT user_id, extra_seconds, extra_percent FROM exam.accommodations WHERE exam_id = $1
+                 UNION ALL
+                 SELECT m.user_id, g.extra_seconds, g.extra_percent
+                 FROM exam.accommodation_members m JOIN exam.accommodation_groups g USING (exam_id, name)
+                 WHERE m.exam_id = $1) AS given
+           GROUP BY user_id"#,
+        exam.0,
+    )
+    .fetch_all(db)
+    .await?;
+    let all = rows.into_iter().map(|row| {
+        (
+            UserId(row.user_id),
+            Accommodation {
+                extra_seconds: row.extra_seconds,
+                extra_percent: row.extra_percent,
+            },
+        )
+    });
+    Ok(all.collect())
+}
+
+/// What was given to students by themselves.
+pub async fn own_of_exam(
+    db: impl PgExecutor<'_>,
+    exam: ExamId,
+) -> Result<Vec<(UserId, Accommodation)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT user_id, extra_seconds, extra_percent FROM exam.accommodations WHERE exam_id = $1 ORDER BY user_id",
         exam.0,
     )
     .fetch_all(db)

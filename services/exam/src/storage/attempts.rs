@@ -262,6 +262,36 @@ pub async fn lock_closed(
     .await?)
 }
 
+/// Whether anybody sits an exam.
+pub async fn any_open(db: impl PgExecutor<'_>, exam: ExamId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM exam.attempts WHERE exam_id = $1 AND state = 'open') AS "is_open!""#,
+        exam.0,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Attempts of an exam that have a score, after an id, locked.
+pub async fn lock_graded(
+    db: &mut PgConnection,
+    exam: ExamId,
+    after: Option<AttemptId>,
+    limit: i64,
+) -> Result<Vec<Attempt>, sqlx::Error> {
+    all(sqlx::query_as!(
+        Row,
+        "SELECT * FROM exam.attempts
+         WHERE exam_id = $1 AND state IN ('graded', 'expired') AND ($2::uuid IS NULL OR id > $2)
+         ORDER BY id LIMIT $3 FOR NO KEY UPDATE",
+        exam.0,
+        after.map(|id| id.0),
+        limit,
+    )
+    .fetch_all(db)
+    .await?)
+}
+
 /// An attempt in a list.
 #[derive(Debug, Clone)]
 pub struct Listed {
@@ -269,6 +299,8 @@ pub struct Listed {
     pub exam_title: String,
     pub review_policy: String,
     pub closes_at: Option<OffsetDateTime>,
+    /// Whether anybody's attempt at the exam is open.
+    pub somebody_sits: bool,
     /// `None` while the name is not known.
     pub full_name: Option<String>,
 }
@@ -280,6 +312,7 @@ struct ListedRow {
     exam_title: String,
     review_policy: String,
     closes_at: Option<OffsetDateTime>,
+    somebody_sits: bool,
     full_name: Option<String>,
 }
 
@@ -292,6 +325,7 @@ impl TryFrom<ListedRow> for Listed {
             exam_title: row.exam_title,
             review_policy: row.review_policy,
             closes_at: row.closes_at,
+            somebody_sits: row.somebody_sits,
             full_name: row.full_name,
         })
     }
@@ -305,7 +339,8 @@ pub async fn page_of_user(
     limit: i64,
 ) -> Result<Vec<Listed>, sqlx::Error> {
     sqlx::query_as::<_, ListedRow>(
-        "SELECT a.*, e.title AS exam_title, e.review_policy, e.closes_at, NULL::text AS full_name
+        "SELECT a.*, e.title AS exam_title, e.review_policy, e.closes_at, NULL::text AS full_name,
+                EXISTS (SELECT FROM exam.attempts o WHERE o.exam_id = a.exam_id AND o.state = 'open') AS somebody_sits
          FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id
          WHERE a.user_id = $1 AND a.state <> 'open' AND ($2::uuid IS NULL OR a.id < $2)
          ORDER BY a.id DESC LIMIT $3",
@@ -328,7 +363,7 @@ pub async fn page_of_exam(
     limit: i64,
 ) -> Result<Vec<Listed>, sqlx::Error> {
     sqlx::query_as::<_, ListedRow>(
-        "SELECT a.*, e.title AS exam_title, e.review_policy, e.closes_at, u.full_name
+        "SELECT a.*, e.title AS exam_title, e.review_policy, e.closes_at, u.full_name, false AS somebody_sits
          FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id LEFT JOIN exam.users u ON u.id = a.user_id
          WHERE a.exam_id = $1 AND ($2::uuid IS NULL OR a.id < $2)
          ORDER BY a.id DESC LIMIT $3",

@@ -36,6 +36,8 @@ pub struct Exam {
     pub question_count: i32,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+    /// When students were told of their results, where they see them after the end.
+    pub released_at: Option<OffsetDateTime>,
 }
 
 impl Exam {
@@ -49,6 +51,15 @@ impl Exam {
 
     pub fn is_published(&self) -> bool {
         self.state == "published"
+    }
+
+    /// Whether a student whose attempt is graded now may be told so.
+    pub fn tells_results(&self) -> bool {
+        match self.review_policy.as_str() {
+            "after_submit" => true,
+            "after_close" => self.released_at.is_some(),
+            _ => false,
+        }
     }
 
     pub fn timing(&self) -> Timing {
@@ -84,7 +95,7 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: ExamId) -> Result<Option<Exam>, 
         Exam,
         r#"SELECT id, course_id, title, description, state, time_limit_seconds, opens_at, closes_at, hard_end, max_attempts,
                   attempt_scoring, cooldown_seconds, shuffle_questions, shuffle_options, negative_marking, wrongs_per_right,
-                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at
+                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at, released_at
            FROM exam.exams WHERE id = $1"#,
         id.0,
     )
@@ -98,7 +109,7 @@ pub async fn lock(db: &mut PgConnection, id: ExamId) -> Result<Option<Exam>, sql
         Exam,
         r#"SELECT id, course_id, title, description, state, time_limit_seconds, opens_at, closes_at, hard_end, max_attempts,
                   attempt_scoring, cooldown_seconds, shuffle_questions, shuffle_options, negative_marking, wrongs_per_right,
-                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at
+                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at, released_at
            FROM exam.exams WHERE id = $1 FOR UPDATE"#,
         id.0,
     )
@@ -113,7 +124,7 @@ pub async fn share(db: &mut PgConnection, id: ExamId) -> Result<Option<Exam>, sq
         Exam,
         r#"SELECT id, course_id, title, description, state, time_limit_seconds, opens_at, closes_at, hard_end, max_attempts,
                   attempt_scoring, cooldown_seconds, shuffle_questions, shuffle_options, negative_marking, wrongs_per_right,
-                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at
+                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at, released_at
            FROM exam.exams WHERE id = $1 FOR KEY SHARE"#,
         id.0,
     )
@@ -133,7 +144,7 @@ pub async fn page_of_course(
         Exam,
         r#"SELECT id, course_id, title, description, state, time_limit_seconds, opens_at, closes_at, hard_end, max_attempts,
                   attempt_scoring, cooldown_seconds, shuffle_questions, shuffle_options, negative_marking, wrongs_per_right,
-                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at
+                  pass_percent, review_policy, draw AS "draw: Json<Vec<Draw>>", version, revision, question_count, created_at, updated_at, released_at
            FROM exam.exams
            WHERE course_id = $1 AND state <> 'archived' AND ($2 OR state = 'published') AND ($3::uuid IS NULL OR id < $3)
            ORDER BY id DESC LIMIT $4"#,
@@ -185,7 +196,7 @@ pub async fn update(db: &mut PgConnection, exam: &Exam, now: OffsetDateTime) -> 
         "UPDATE exam.exams SET title = $2, description = $3, state = $4, time_limit_seconds = $5, opens_at = $6, closes_at = $7,
              hard_end = $8, max_attempts = $9, attempt_scoring = $10, cooldown_seconds = $11, shuffle_questions = $12,
              shuffle_options = $13, negative_marking = $14, wrongs_per_right = $15, pass_percent = $16, review_policy = $17,
-             draw = $18, revision = $19, question_count = $20, updated_at = $21, version = version + 1
+             draw = $18, revision = $19, question_count = $20, updated_at = $21, released_at = $22, version = version + 1
          WHERE id = $1",
         exam.id,
         exam.title,
@@ -208,8 +219,23 @@ pub async fn update(db: &mut PgConnection, exam: &Exam, now: OffsetDateTime) -> 
         exam.revision,
         exam.question_count,
         now,
+        exam.released_at,
     )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Exams that show results after their end, which has come: nobody sits them any more, and nobody was told yet.
+pub async fn to_release(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<ExamId>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM exam.exams e
+         WHERE review_policy = 'after_close' AND state <> 'draft' AND released_at IS NULL AND closes_at <= clock_timestamp()
+           AND NOT EXISTS (SELECT FROM exam.attempts a WHERE a.exam_id = e.id AND a.state = 'open')
+         ORDER BY closes_at LIMIT $1",
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(ExamId).collect())
 }

@@ -3,7 +3,9 @@ use std::time::Duration;
 use super::classroom::{Classroom, code};
 use crate::domain::attempt::State;
 use crate::domain::deadline::Accommodation;
+use crate::storage::accommodation_groups::Group;
 use crate::usecases::accommodate::{list, put};
+use crate::usecases::accommodate_group;
 use crate::usecases::close_due::close_due;
 use crate::usecases::exams::{Changes, update};
 
@@ -144,4 +146,67 @@ async fn a_later_end_moves_all_open_attempts() {
     for attempt in attempts {
         assert_eq!(room.stored(attempt).await.deadline, Some(later));
     }
+}
+
+#[tokio::test]
+async fn a_group_has_more_time_and_its_members_the_most_of_all_they_have() {
+    let room = Classroom::open().await;
+    let (exam, students) = (room.exam(1, timed()).await, room.students(3).await);
+    let id = |place: usize| students[place].user().unwrap().id;
+    let mut attempts = Vec::new();
+    for student in &students {
+        attempts.push(room.start(student, exam).await.unwrap().attempt);
+    }
+    let extra = async |place: usize| {
+        let stored = room.stored(attempts[place].id).await;
+        (stored.deadline.unwrap() - stored.started_at).whole_seconds() - 600
+    };
+    let more = |seconds, percent| Accommodation {
+        extra_seconds: seconds,
+        extra_percent: percent,
+    };
+    let group = |name: &str, accommodation, places: &[usize]| Group {
+        name: name.into(),
+        accommodation,
+        user_ids: places.iter().map(|place| id(*place)).collect(),
+    };
+    let put_group = |group| accommodate_group::put(&room.app, &room.teacher, exam, group);
+    put_group(group("dyslexia", more(0, 25), &[0, 1])).await.unwrap();
+    put_group(group("late bus", more(60, 10), &[1])).await.unwrap();
+    put(&room.app, &room.teacher, exam, id(0), more(0, 50))
+        .await
+        .unwrap();
+    assert_eq!((extra(0).await, extra(1).await, extra(2).await), (300, 210, 0));
+
+    // Who leaves the group loses it; who comes has it, also in attempts that begin later.
+    put_group(group("dyslexia", more(0, 25), &[2])).await.unwrap();
+    assert_eq!((extra(0).await, extra(1).await, extra(2).await), (300, 120, 150));
+    let named: Vec<_> = accommodate_group::list(&room.app, &room.teacher, exam)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|group| (group.name, group.user_ids))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            ("dyslexia".to_owned(), vec![id(2)]),
+            ("late bus".to_owned(), vec![id(1)])
+        ]
+    );
+    assert_eq!(
+        list(&room.app, &room.teacher, exam).await.unwrap().len(),
+        1,
+        "one has time of their own"
+    );
+    let delete = |name: &str| accommodate_group::delete(&room.app, &room.teacher, exam, name.into());
+    delete("dyslexia").await.unwrap();
+    assert_eq!(
+        (extra(2).await, code(&delete("dyslexia").await)),
+        (0, "not_found")
+    );
+    let foreign = accommodate_group::put(&room.app, &students[0], exam, group("mine", more(60, 0), &[0]));
+    assert_eq!(code(&foreign.await), "permission_denied");
+    let audited = "SELECT count(*) FROM exam.audit WHERE action = 'accommodated'";
+    assert_eq!(room.count(audited).await, 5);
 }

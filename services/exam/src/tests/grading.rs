@@ -11,7 +11,8 @@ use crate::usecases::export_results::export_results;
 use crate::usecases::grade_answer::grade_answer;
 use crate::usecases::publish_exam::publish_exam;
 use crate::usecases::regrade::regrade;
-use crate::usecases::results::{get_result, list_of_exam, outcome};
+use crate::usecases::release_results::release_results;
+use crate::usecases::results::{get_result, list_mine, list_of_exam, outcome};
 use crate::usecases::save_answer::save_answer;
 use crate::usecases::statistics::statistics;
 use crate::usecases::{Paging, questions};
@@ -65,6 +66,56 @@ async fn keys_stay_closed_until_their_time() {
                 .is_open
         );
     }
+}
+
+/// The end is not hard: who began before it sits on, and whoever is done must not be able to help them with the keys.
+#[tokio::test]
+async fn keys_stay_closed_while_somebody_still_sits_and_then_all_are_told() {
+    let room = Classroom::open().await;
+    let end = room.app.clock.now() + time::Duration::hours(1);
+    let rules = Changes {
+        review_policy: Some("after_close".into()),
+        time_limit_seconds: Some(Some(7_200)),
+        closes_at: Some(Some(end)),
+        ..Changes::default()
+    };
+    let (exam, students) = (room.exam(1, rules).await, room.students(2).await);
+    let (ada, berk) = (&students[0], &students[1]);
+    let (early, late) = (
+        room.start(ada, exam).await.unwrap().attempt,
+        room.start(berk, exam).await.unwrap().attempt,
+    );
+    room.choose(ada, &early, 0, 0, 1).await.unwrap();
+    room.submit(ada, early.id).await.unwrap();
+    room.execute("UPDATE exam.exams SET closes_at = closes_at - interval '2 hours'".into())
+        .await;
+    room.app.snapshots.forget_exam(exam).await;
+    let paging = || Paging { size: 5, token: None };
+    let sees = async |student, attempt| {
+        let one = get_result(&room.app, student, attempt).await.unwrap();
+        let listed = list_mine(&room.app, student, paging()).await.unwrap().items;
+        assert_eq!(one.questions.is_empty(), one.visible_score().is_none());
+        assert_eq!(
+            one.visible_score(),
+            listed[0].visible_score(),
+            "the list tells what the result tells"
+        );
+        one.visible_score()
+    };
+    let told = "SELECT count(*) FROM exam.outbox WHERE type = 'exam.attempt_graded' AND convert_from(payload, 'UTF8')::jsonb ->> 'is_released' = 'true'";
+    assert_eq!(sees(ada, early.id).await, None);
+    assert_eq!(release_results(&room.app).await.unwrap(), 0);
+
+    room.submit(berk, late.id).await.unwrap();
+    assert_eq!(sees(ada, early.id).await, Some(Score(10_000)));
+    assert_eq!(
+        (room.count(told).await, release_results(&room.app).await.unwrap()),
+        (0, 1)
+    );
+    assert_eq!(
+        (release_results(&room.app).await.unwrap(), room.count(told).await),
+        (0, 2)
+    );
 }
 
 #[tokio::test]
@@ -215,9 +266,10 @@ async fn items_are_analysed_and_results_exported() {
         assert_eq!(chosen, [2, 2]);
     }
     let paging = Paging { size: 3, token: None };
-    let page = list_of_exam(&room.app, &room.teacher, exam, paging)
-        .await
-        .unwrap();
+    let (page, queries) =
+        test_support::count_queries(list_of_exam(&room.app, &room.teacher, exam, paging)).await;
+    assert!(queries.count() <= 5, "{:?}", queries.0);
+    let page = page.unwrap();
     assert_eq!((page.items.len(), page.next_page_token.is_empty()), (3, false));
     let csv = export_results(&room.app, &room.teacher, exam, Format::Csv)
         .await

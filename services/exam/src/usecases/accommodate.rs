@@ -58,21 +58,17 @@ pub async fn put(
 pub async fn list(app: &Exams, caller: &Caller, id: ExamId) -> Result<Vec<Listed>, Problem> {
     let exam = app.snapshots.exam(id).await?;
     app.roster.staff_course(caller, exam.course_id()).await?;
-    let all = accommodations::of_exam(app.db.primary(), id)
+    let all = accommodations::own_of_exam(app.db.primary(), id)
         .await
         .map_err(problem_of)?;
-    let ids: Vec<_> = all.keys().map(|user| user.0).collect();
+    let ids: Vec<_> = all.iter().map(|(user, _)| user.0).collect();
     let mut names = users::names(app.db.primary(), &ids).await.map_err(problem_of)?;
-    let mut listed: Vec<Listed> = all
-        .into_iter()
-        .map(|(user_id, accommodation)| Listed {
-            user_id,
-            full_name: names.remove(&user_id).unwrap_or_default(),
-            accommodation,
-        })
-        .collect();
-    listed.sort_by_key(|one| one.user_id);
-    Ok(listed)
+    let listed = all.into_iter().map(|(user_id, accommodation)| Listed {
+        user_id,
+        full_name: names.remove(&user_id).unwrap_or_default(),
+        accommodation,
+    });
+    Ok(listed.collect())
 }
 
 /// Computes the deadlines of an exam's attempts anew, of one student or of all. An attempt that the server closed is open again when

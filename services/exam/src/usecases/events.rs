@@ -5,7 +5,6 @@ use contracts::timestamp;
 use time::OffsetDateTime;
 
 use crate::domain::attempt::ClosedBy;
-use crate::domain::policy::may_review;
 use crate::storage::attempts::Attempt;
 use crate::storage::exams::Exam;
 
@@ -33,7 +32,7 @@ pub fn graded(attempt: &Attempt, exam: &Exam, now: OffsetDateTime) -> ExamAttemp
         score: attempt.score.unwrap_or_default().0.to_string(),
         max_score: attempt.max_score.0.to_string(),
         passed: attempt.passed.unwrap_or_default(),
-        is_released: may_review(&exam.review_policy, exam.closes_at, now),
+        is_released: exam.tells_results(),
         graded_at: Some(timestamp(now)),
     }
 }

@@ -61,6 +61,7 @@ fn defaults(course: CourseId, now: OffsetDateTime) -> Exam {
         question_count: 0,
         created_at: now,
         updated_at: now,
+        released_at: None,
     }
 }
 
@@ -147,9 +148,16 @@ pub async fn update(app: &Exams, caller: &Caller, id: ExamId, changes: Changes) 
         if before.state == "archived" {
             return Err(Problem::new(&codes::EXAM_ARCHIVED).into());
         }
-        let timing = before.timing();
+        let (timing, review) = (before.timing(), before.review_policy.clone());
         let exam = changes.apply(before)?;
         let now = attempts::now(&mut *tx).await?;
+        // Another end, or another rule: who was told before may have to wait again.
+        let exam = Exam {
+            released_at: exam.released_at.filter(|_| {
+                (exam.closes_at, exam.review_policy.as_str()) == (timing.closes_at, review.as_str())
+            }),
+            ..exam
+        };
         exams::update(&mut tx, &exam, now).await?;
         if exam.timing() != timing {
             move_deadlines(&mut tx, &exam, None, actor, now).await?;

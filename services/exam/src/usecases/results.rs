@@ -47,7 +47,12 @@ pub async fn get_result(app: &Exams, caller: &Caller, id: AttemptId) -> Result<O
 /// The outcome for staff, or for the student as the review policy of the exam allows.
 pub async fn outcome(app: &Exams, attempt: Attempt, is_staff: bool) -> Result<Outcome, Problem> {
     let seen = view(app, attempt).await?;
-    let allowed = may_review(&seen.exam.review_policy, seen.exam.closes_at, seen.server_time);
+    let policy = seen.exam.review_policy.as_str();
+    let somebody_sits = policy == "after_close"
+        && attempts::any_open(app.db.primary(), seen.attempt.exam_id)
+            .await
+            .map_err(problem_of)?;
+    let allowed = may_review(policy, seen.exam.closes_at, seen.server_time, somebody_sits);
     let is_open = seen.attempt.state.is_over() && (is_staff || allowed);
     let mut reviewed = Vec::new();
     if is_open {
@@ -117,7 +122,7 @@ async fn newer_keys(
 }
 
 fn listed(listed: Listed, is_staff: bool, now: OffsetDateTime) -> Outcome {
-    let allowed = may_review(&listed.review_policy, listed.closes_at, now);
+    let allowed = may_review(&listed.review_policy, listed.closes_at, now, listed.somebody_sits);
     Outcome {
         is_open: listed.attempt.state.is_over() && (is_staff || allowed),
         attempt: listed.attempt,

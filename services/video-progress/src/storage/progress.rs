@@ -144,22 +144,31 @@ fn array_text(values: &[i32]) -> String {
     format!("{{{}}}", texts.join(","))
 }
 
-/// Which of these students have completed every video that their course has now.
-pub async fn with_all_videos(
+/// Notes which of these students have completed every video that their course has now; gives those for whom that is new.
+pub async fn complete_courses(
     db: &mut PgConnection,
     users: &[Uuid],
     courses: &[Uuid],
+    now: OffsetDateTime,
 ) -> Result<Vec<(UserId, CourseId, String)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT t.user_id AS "user_id!", t.course_id AS "course_id!", coalesce(c.title, '') AS "title!"
-           FROM unnest($1::uuid[], $2::uuid[]) AS t (user_id, course_id)
-           LEFT JOIN video_progress.courses c ON c.id = t.course_id
-           WHERE NOT EXISTS (
-               SELECT FROM video_progress.videos v
-               LEFT JOIN video_progress.progress p ON p.user_id = t.user_id AND p.video_id = v.id
-               WHERE v.course_id = t.course_id AND NOT v.is_deleted AND p.completed_at IS NULL)"#,
+        r#"WITH done AS (
+               SELECT DISTINCT t.user_id, t.course_id FROM unnest($1::uuid[], $2::uuid[]) AS t (user_id, course_id)
+               WHERE EXISTS (SELECT FROM video_progress.videos v WHERE v.course_id = t.course_id AND NOT v.is_deleted)
+                 AND NOT EXISTS (
+                     SELECT FROM video_progress.videos v
+                     LEFT JOIN video_progress.progress p ON p.user_id = t.user_id AND p.video_id = v.id
+                     WHERE v.course_id = t.course_id AND NOT v.is_deleted AND p.completed_at IS NULL)
+           ), new AS (
+               INSERT INTO video_progress.course_completions (user_id, course_id, completed_at)
+               SELECT user_id, course_id, $3 FROM done ORDER BY user_id, course_id
+               ON CONFLICT DO NOTHING RETURNING user_id, course_id
+           )
+           SELECT new.user_id AS "user_id!", new.course_id AS "course_id!", coalesce(c.title, '') AS "title!"
+           FROM new LEFT JOIN video_progress.courses c ON c.id = new.course_id"#,
         users,
         courses,
+        now,
     )
     .fetch_all(db)
     .await?;
@@ -167,6 +176,17 @@ pub async fn with_all_videos(
         .into_iter()
         .map(|row| (UserId(row.user_id), CourseId(row.course_id), row.title))
         .collect())
+}
+
+/// Students who have completed some video of a course.
+pub async fn who_completed_some(db: impl PgExecutor<'_>, course: CourseId) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT DISTINCT user_id AS "user_id!" FROM video_progress.progress
+           WHERE course_id = $1 AND completed_at IS NOT NULL"#,
+        course.0,
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// A video of a course and what one student has watched of it.

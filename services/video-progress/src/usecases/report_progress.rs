@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use access_token::Caller;
-use contracts::events::v1::{CourseVideosCompleted, VideoCompleted};
+use contracts::events::v1::VideoCompleted;
 use event_bus::outbox;
 use postgres::{Database, WriteError, WriteTx};
 use problem::Problem;
@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use typed_id::{UserId, VideoId};
 use uuid::Uuid;
 
+use super::complete_courses::complete_courses;
 use crate::app::VideoProgress;
 use crate::domain::watched::Report;
 use crate::storage::progress::{self, Progress};
@@ -129,16 +130,9 @@ async fn tell(tx: &mut WriteTx, completed: &[&Reported]) -> Result<(), sqlx::Err
     outbox::append_all(tx, &events).await?;
     let users: Vec<Uuid> = completed.iter().map(|item| item.user_id.0).collect();
     let courses: Vec<Uuid> = completed.iter().map(|item| item.video.course_id.0).collect();
-    let done = progress::with_all_videos(tx, &users, &courses).await?;
-    let events: Vec<CourseVideosCompleted> = done
-        .into_iter()
-        .map(|(user, course, title)| CourseVideosCompleted {
-            course_id: course.into(),
-            user_id: user.into(),
-            course_title: title,
-        })
-        .collect();
-    outbox::append_all(tx, &events).await
+    let now = completed.iter().map(|item| item.at).max();
+    let now = now.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    complete_courses(tx, &users, &courses, now).await
 }
 
 /// What a student has watched of a video.
