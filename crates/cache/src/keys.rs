@@ -17,9 +17,13 @@ pub enum Key {
         filters: String,
     },
     Categories,
+    /// A-OUT-01.
+    Departments,
     /// A revoked session, for readers outside of our processes (C-AUTH-02).
     RevokedSession(String),
     RevokedUser(UserId),
+    /// All live revocations, for our processes while auth is out of their reach.
+    Revocations,
     /// A ticket for a live socket, by its hash.
     LiveTicket(String),
     /// Channel of what a user is told.
@@ -35,8 +39,10 @@ impl fmt::Display for Key {
             Self::CourseListGeneration => f.write_str("sc:courses:list:generation"),
             Self::CourseList { generation, filters } => write!(f, "sc:courses:list:{generation}:{filters}"),
             Self::Categories => f.write_str("sc:categories:list:all"),
+            Self::Departments => f.write_str("sc:departments:list:all"),
             Self::RevokedSession(id) => write!(f, "session:jwt:blacklist:{id}"),
             Self::RevokedUser(id) => write!(f, "session:user:{id}:revoked"),
+            Self::Revocations => f.write_str("sc:revocations:list:live"),
             Self::LiveTicket(hash) => write!(f, "sc:live:ticket:{hash}"),
             Self::LiveUser(id) => write!(f, "sc:live:user:{id}"),
             Self::LiveMissed => f.write_str("sc:live:missed"),
@@ -65,6 +71,7 @@ mod tests {
                 "sc:courses:list:7:ab12".into(),
             ),
             (Key::Categories, "sc:categories:list:all".into()),
+            (Key::Departments, "sc:departments:list:all".into()),
             (
                 Key::RevokedSession(id.into()),
                 format!("session:jwt:blacklist:{id}"),
@@ -73,6 +80,7 @@ mod tests {
                 Key::RevokedUser(id.parse().unwrap()),
                 format!("session:user:{id}:revoked"),
             ),
+            (Key::Revocations, "sc:revocations:list:live".into()),
             (Key::LiveTicket("ab12".into()), "sc:live:ticket:ab12".into()),
             (Key::LiveUser(id.parse().unwrap()), format!("sc:live:user:{id}")),
             (Key::LiveMissed, "sc:live:missed".into()),

@@ -7,6 +7,7 @@ mod domain;
 mod grpc;
 mod jobs;
 mod keys;
+mod oidc;
 mod passwords;
 mod sealed;
 mod storage;
