@@ -165,9 +165,16 @@ impl World {
 
     fn id_in_path(&self, rpc: &str, things: &Things) -> String {
         match rpc {
-            "DeleteSession" | "GetUser" | "UpdateUser" | "ImpersonateUser" | "DeleteServiceAccount" => {
-                self.third.id.clone()
-            }
+            "DeleteSession"
+            | "GetUser"
+            | "UpdateUser"
+            | "ImpersonateUser"
+            | "DeleteServiceAccount"
+            | "ListUserSessions"
+            | "DeleteUserSession"
+            | "DeleteUserSessions"
+            | "DeleteUserTotp"
+            | "DeleteIdentity" => self.third.id.clone(),
             "GetOperation" | "GetOperationResult" => self.operation.clone(),
             "PutRole" => "assistant".to_owned(),
             "UpdateTopic" | "DeleteTopic" => things.topic.clone(),
@@ -194,6 +201,7 @@ impl World {
             "ConfirmTotp" => json!({"code": "000000"}),
             "ImpersonateUser" => json!({"reason": "a ticket"}),
             "CreateServiceAccount" => json!({"name": "registrar", "permissions": ["users:read"]}),
+            "FinishOidc" => json!({"code": "nonsense", "state": "os_nonsense", "verifier": "ov_nonsense"}),
             "Refresh" => json!({"refresh_token": "rt_nonsense"}),
             "VerifyEmail" => json!({"token": "ev_nonsense"}),
             "RequestPasswordReset" => json!({"email": "nobody@journey.test"}),
@@ -254,6 +262,8 @@ impl World {
                     .replace("{id}", &id)
                     .replace("{course_id}", &id)
                     .replace("{name}", &id)
+                    .replace("{provider}", "nowhere")
+                    .replace("{session_id}", &self.third.id)
                     .replace("{video_id}", &things.video)
                     .replace("{exam_id}", &things.exam.exam)
                     .replace("{attempt_id}", &things.exam.attempt)

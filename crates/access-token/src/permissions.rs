@@ -41,6 +41,34 @@ pub const ALL: &[&str] = &[
     ANNOUNCEMENTS_WRITE,
 ];
 
+/// What concerns nobody but its holder: whoever manages accounts may give it without having it.
+pub const PERSONAL: &[&str] = &[ENROLLMENTS_ENROLL];
+
+/// What reaches over the accounts of others, and ends at a department in a role of one.
+pub const OVER_USERS: &[&str] = &[USERS_READ, USERS_WRITE, USERS_IMPERSONATE];
+
+/// What knows no departments: a role of a department cannot have it.
+pub const UNBOUNDED: &[&str] = &[
+    ROLES_WRITE,
+    AUDIT_READ,
+    INTEGRATIONS_MANAGE,
+    COURSES_MANAGE,
+    CATEGORIES_WRITE,
+];
+
+/// The first of the wanted permissions that one would have to have to give it, and has not.
+pub fn lacking<'a>(own: &[String], wanted: &'a [String]) -> Option<&'a str> {
+    wanted
+        .iter()
+        .find(|wanted| !own.contains(wanted) && !PERSONAL.contains(&wanted.as_str()))
+        .map(String::as_str)
+}
+
+/// Permissions that are in both.
+pub fn common(one: &[String], other: &[String]) -> Vec<String> {
+    one.iter().filter(|p| other.contains(p)).cloned().collect()
+}
+
 /// What the three roles of a new installation may do.
 pub fn defaults(role: &str) -> &'static [&'static str] {
     match role {

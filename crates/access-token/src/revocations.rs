@@ -48,6 +48,31 @@ pub struct Revocation {
     pub expires_at: OffsetDateTime,
 }
 
+impl Revocation {
+    /// As one line, for a mirror of the record.
+    pub fn to_line(&self) -> String {
+        let micros = self.revoked_at.unix_timestamp_nanos() / 1_000;
+        let expires = self.expires_at.unix_timestamp();
+        format!("{} {} {micros} {expires}", self.kind.as_str(), self.subject)
+    }
+
+    /// What such a line says; `None` when it makes no sense.
+    pub fn from_line(line: &str) -> Option<Self> {
+        let mut parts = line.split(' ');
+        let kind = RevocationKind::parse(parts.next()?)?;
+        let subject = parts.next().filter(|subject| !subject.is_empty())?.to_owned();
+        let micros: i64 = parts.next()?.parse().ok()?;
+        let expires: i64 = parts.next()?.parse().ok()?;
+        let revoked_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()?;
+        parts.next().is_none().then_some(Self {
+            kind,
+            subject,
+            revoked_at,
+            expires_at: OffsetDateTime::from_unix_timestamp(expires).ok()?,
+        })
+    }
+}
+
 /// The live revocations, shared by all who verify in this process.
 #[derive(Debug, Clone, Default)]
 pub struct Revocations {
@@ -121,5 +146,29 @@ impl Revocations {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_line_says_what_was_written(micros in 0..4_000_000_000_000_000_i64, seconds in 0..4_000_000_000_i64, kind in 0..3_usize) {
+            let entry = Revocation {
+                kind: [RevocationKind::Session, RevocationKind::User, RevocationKind::Token][kind],
+                subject: "0193b2a4-6c3e-7b1a-9f00-3f5f1f0d2a10".into(),
+                revoked_at: OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).unwrap(),
+                expires_at: OffsetDateTime::from_unix_timestamp(seconds).unwrap(),
+            };
+            prop_assert_eq!(Revocation::from_line(&entry.to_line()), Some(entry));
+        }
+
+        #[test]
+        fn no_line_makes_it_panic(line in "(session|user)? ?\\PC{0,40}") {
+            let _ = Revocation::from_line(&line);
+        }
     }
 }

@@ -20,9 +20,13 @@ pub enum Key {
     Categories,
     /// The school's figures of a day (C-JOB-10).
     DailyStats(Date),
+    /// A-OUT-01.
+    Departments,
     /// A revoked session, for readers outside of our processes (C-AUTH-02).
     RevokedSession(String),
     RevokedUser(UserId),
+    /// All live revocations, for our processes while auth is out of their reach.
+    Revocations,
     /// A ticket for a live socket, by its hash.
     LiveTicket(String),
     /// Channel of what a user is told.
@@ -39,8 +43,10 @@ impl fmt::Display for Key {
             Self::CourseList { generation, filters } => write!(f, "sc:courses:list:{generation}:{filters}"),
             Self::Categories => f.write_str("sc:categories:list:all"),
             Self::DailyStats(day) => write!(f, "sc:stats:daily:{day}"),
+            Self::Departments => f.write_str("sc:departments:list:all"),
             Self::RevokedSession(id) => write!(f, "session:jwt:blacklist:{id}"),
             Self::RevokedUser(id) => write!(f, "session:user:{id}:revoked"),
+            Self::Revocations => f.write_str("sc:revocations:list:live"),
             Self::LiveTicket(hash) => write!(f, "sc:live:ticket:{hash}"),
             Self::LiveUser(id) => write!(f, "sc:live:user:{id}"),
             Self::LiveMissed => f.write_str("sc:live:missed"),
@@ -71,6 +77,7 @@ mod tests {
                 "sc:courses:list:7:ab12".into(),
             ),
             (Key::Categories, "sc:categories:list:all".into()),
+            (Key::Departments, "sc:departments:list:all".into()),
             (
                 Key::DailyStats(date!(2024 - 12 - 24)),
                 "sc:stats:daily:2024-12-24".into(),
@@ -83,6 +90,7 @@ mod tests {
                 Key::RevokedUser(id.parse().unwrap()),
                 format!("session:user:{id}:revoked"),
             ),
+            (Key::Revocations, "sc:revocations:list:live".into()),
             (Key::LiveTicket("ab12".into()), "sc:live:ticket:ab12".into()),
             (Key::LiveUser(id.parse().unwrap()), format!("sc:live:user:{id}")),
             (Key::LiveMissed, "sc:live:missed".into()),

@@ -54,4 +54,4 @@ mod validation {
 mod events_impl {
     include!(concat!(env!("OUT_DIR"), "/events.rs"));
 }
-pub use events_impl::EVENT_TYPES;
+pub use events_impl::{EVENT_TYPES, SECRET_EVENT_TYPES};

@@ -7,7 +7,7 @@ mod fixture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use contracts::events::v1::{UserRegistered, UserUpdated, VideoMetadataFetched};
+use contracts::events::v1::{UserPasswordResetRequested, UserRegistered, UserUpdated, VideoMetadataFetched};
 use event_bus::{EXCHANGE, HandlerError, Subscription, outbox};
 use fixture::{Fixture, PATIENCE, count_up, registered};
 use lapin::options::BasicPublishOptions;
@@ -102,6 +102,29 @@ async fn an_event_that_no_queue_takes_is_kept_and_published_when_one_does() {
     taken.dedup();
     assert_eq!(taken.len(), 30, "{taken:?}");
     drop(connection);
+}
+
+/// What opens an account is in the outbox until the broker has it, and no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_not_kept_once_it_is_published() {
+    let test = Fixture::new().await;
+    let event = UserPasswordResetRequested {
+        user_id: "0193b2a4-6c3e-7b1a-9f00-3f5f1f0d2a10".into(),
+        token: "pr_secret".into(),
+        ..UserPasswordResetRequested::default()
+    };
+    test.append([event]).await;
+    test.append([registered(1)]).await;
+    let relay = test.relay();
+    test.all_published().await;
+    relay.stop().await;
+    let messages = test.broker.take_all("notification.accounts").await;
+    assert_eq!(messages.len(), 1);
+    let kept: i64 = test.scalar("SELECT count(*) FROM outbox").await;
+    let secrets: i64 = test
+        .scalar("SELECT count(*) FROM outbox WHERE position('pr_secret'::bytea IN payload) > 0")
+        .await;
+    assert_eq!((kept, secrets), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

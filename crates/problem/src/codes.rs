@@ -73,6 +73,13 @@ codes! {
     UNKNOWN_PERMISSION = "unknown_permission", Invalid, "There is no such permission.", "Böyle bir yetki yok.";
     NOT_TO_BE_IMPERSONATED = "not_to_be_impersonated", Conflict, "Nobody can act as this user.", "Bu kullanıcının yerine işlem yapılamaz.";
     LAST_ADMIN = "last_admin", Conflict, "The last active admin has to stay one.", "Son etkin yönetici yönetici kalmalı.";
+    MORE_THAN_YOURS = "more_than_yours", Forbidden, "This role has permissions that you lack.", "Bu rolde sizde olmayan yetkiler var.";
+    NOT_FOR_A_DEPARTMENT = "not_for_a_department", Invalid, "A role of a department cannot have this permission.", "Bölümle sınırlı bir rolde bu yetki olamaz.";
+    OTHER_DEPARTMENT = "other_department", Forbidden, "You manage users of your own department alone.", "Yalnızca kendi bölümünüzdeki kullanıcıları yönetebilirsiniz.";
+    INVALID_SIGN_IN_STATE = "invalid_sign_in_state", Invalid, "This sign-in was not begun here, was finished or has expired; begin again.", "Bu giriş burada başlatılmamış, tamamlanmış ya da süresi dolmuş; yeniden başlayın.";
+    PROVIDER_REFUSED = "provider_refused", Unauthenticated, "The identity provider did not confirm this sign-in.", "Kimlik sağlayıcı bu girişi doğrulamadı.";
+    PROVIDER_EMAIL_UNVERIFIED = "provider_email_unverified", Forbidden, "The identity provider knows no verified address of yours that may sign in here.", "Kimlik sağlayıcıda buraya giriş yapabilecek doğrulanmış bir adresiniz yok.";
+    ACCOUNT_NOT_LINKED = "account_not_linked", Conflict, "An account with this address exists whose owner has not verified it: verify the address or reset the password first.", "Bu adresle doğrulanmamış bir hesap var: önce adresi doğrulayın ya da parolayı sıfırlayın.";
     // catalog
     CATEGORY_IN_USE = "category_in_use", Conflict, "Courses use this category.", "Bu kategoriyi kullanan dersler var.";
     CATEGORY_EXISTS = "category_exists", Conflict, "A category with this name exists.", "Bu adla bir kategori var.";

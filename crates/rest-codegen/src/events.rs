@@ -6,13 +6,19 @@ use anyhow::{Context, Result, ensure};
 
 use crate::Schema;
 use crate::names;
-use crate::schema::event_of;
+use crate::schema::{EventOptions, event_of};
 
 pub fn generate(schema: &Schema) -> Result<String> {
     let mut code = String::new();
     let mut types = Vec::new();
+    let mut secrets = Vec::new();
     for message in &schema.messages {
-        let Some((name, subject)) = event_of(&schema.pool, message)? else {
+        let Some(EventOptions {
+            name,
+            subject,
+            secret,
+        }) = event_of(&schema.pool, message)?
+        else {
             continue;
         };
         let field = message.get_field_by_name(&subject);
@@ -24,11 +30,15 @@ pub fn generate(schema: &Schema) -> Result<String> {
             code,
             "impl crate::Event for {path} {{ const TYPE: &'static str = {name:?}; fn subject(&self) -> &str {{ &self.{member} }} }}"
         )?;
+        if secret {
+            secrets.push(name.clone());
+        }
         types.push(name);
     }
     write!(
         code,
-        "/// The type of every event there is.\npub static EVENT_TYPES: &[&str] = &{types:?};\n"
+        "/// The type of every event there is.\npub static EVENT_TYPES: &[&str] = &{types:?};\n\
+         /// Those that hold a secret, and are not kept once they are published.\npub static SECRET_EVENT_TYPES: &[&str] = &{secrets:?};\n"
     )?;
     Ok(code)
 }

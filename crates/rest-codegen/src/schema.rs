@@ -179,12 +179,23 @@ pub fn rules_of(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Option
     extension(pool, &field.options(), "buf.validate.field", field)
 }
 
+/// What an event message says of itself.
+pub struct EventOptions {
+    pub name: String,
+    pub subject: String,
+    pub secret: bool,
+}
+
 /// The event options of a message, where it is one.
-pub fn event_of(pool: &DescriptorPool, message: &MessageDescriptor) -> Result<Option<(String, String)>> {
+pub fn event_of(pool: &DescriptorPool, message: &MessageDescriptor) -> Result<Option<EventOptions>> {
     let Some(options) = extension(pool, &message.options(), "sc.events.v1.event", message)? else {
         return Ok(None);
     };
-    Ok(Some((text(&options, "type"), text(&options, "subject"))))
+    Ok(Some(EventOptions {
+        name: text(&options, "type"),
+        subject: text(&options, "subject"),
+        secret: flag(&options, "secret"),
+    }))
 }
 
 pub fn text(message: &DynamicMessage, field: &str) -> String {

@@ -3,6 +3,7 @@
 
 mod dlq;
 mod events;
+mod import;
 mod jobs;
 mod output;
 mod target;
@@ -21,7 +22,7 @@ use target::Target;
 #[command(
     name = "scctl",
     version,
-    about = "Jobs, tasks, dead letters and events of Student Coaching"
+    about = "Jobs, tasks, dead letters, events and imports of Student Coaching"
 )]
 struct Cli {
     #[command(flatten)]
@@ -54,6 +55,13 @@ enum Action {
         #[command(subcommand)]
         action: events::Action,
     },
+    /// Files of people, by way of the API.
+    Import {
+        #[command(flatten)]
+        api: import::Api,
+        #[command(subcommand)]
+        action: import::Action,
+    },
     /// Print the completions of a shell.
     Completions { shell: Shell },
 }
@@ -72,6 +80,7 @@ async fn main() -> ExitCode {
         Action::Tasks { action } => tasks::run(&target, output, action).await,
         Action::Dlq { action } => dlq::run(&target, output, action).await,
         Action::Events { action } => events::run(&target, output, action).await,
+        Action::Import { api, action } => import::run(&target, &api, output, action).await,
         Action::Completions { shell } => {
             // By way of memory, as it panics when a reader goes away early.
             let mut script = Vec::new();

@@ -49,6 +49,11 @@ impl Target {
         Ok(EventBus::new(settings, "scctl"))
     }
 
+    /// Where the API is.
+    pub fn gateway(&self) -> Result<String> {
+        Ok(self.stack()?.gateway)
+    }
+
     fn stack(&self) -> Result<Status> {
         Status::read(&self.folder).context(NOTHING)
     }

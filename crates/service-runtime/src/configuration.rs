@@ -163,7 +163,10 @@ fn settings_of(
             ((*key).to_owned(), text)
         } else if let Some(rest) = name.strip_prefix("SC_") {
             let key = rest.to_ascii_lowercase().replace("__", ".");
-            match key.strip_suffix("_file").filter(|_| !is_known(known, &key)) {
+            match key
+                .strip_suffix("_file")
+                .filter(|_| known.get::<Value>(&key).is_err())
+            {
                 Some(key) => match std::fs::read_to_string(&text) {
                     Ok(content) => (key.to_owned(), content.trim().to_owned()),
                     Err(fault) => {
@@ -188,15 +191,19 @@ fn settings_of(
     settings
 }
 
-/// Whether the defaults have the key, or it is a new entry of a table that is empty there and thus open.
+/// Whether the defaults have the key, or it is a new entry, or in one, of a table that is empty there and thus open.
 fn is_known(known: &Config, key: &str) -> bool {
     if known.get::<Value>(key).is_ok() {
         return true;
     }
-    let parent = key
-        .rsplit_once('.')
-        .and_then(|(parent, _)| known.get::<Map<String, Value>>(parent).ok());
-    parent.is_some_and(|table| table.is_empty())
+    let mut above = key;
+    while let Some((parent, _)) = above.rsplit_once('.') {
+        if let Ok(table) = known.get::<Map<String, Value>>(parent) {
+            return table.is_empty();
+        }
+        above = parent;
+    }
+    false
 }
 
 /// The text as the type that the default has.
@@ -280,6 +287,7 @@ mod tests {
         size: u32,
         ratelimit: Switch,
         secrets: HashMap<String, String>,
+        providers: HashMap<String, HashMap<String, String>>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -295,7 +303,7 @@ mod tests {
         }
     }
 
-    const DEFAULTS: &str = "size = 3\n[ratelimit]\nenabled = true\n[secrets]\n";
+    const DEFAULTS: &str = "size = 3\n[ratelimit]\nenabled = true\n[secrets]\n[providers]\n";
 
     fn from(environment: &[(&str, &str)]) -> Result<Loaded<Own>, ConfigurationError> {
         let environment = environment
@@ -319,10 +327,20 @@ mod tests {
                 "postgres://a/b, postgres://c/d".to_owned(),
             ),
             ("SC_SECRETS__CATALOG".to_owned(), "s".to_owned()),
+            ("SC_PROVIDERS__UNIVERSITY__ISSUER".to_owned(), "i".to_owned()),
+            (
+                "SC_PROVIDERS__UNIVERSITY__CLIENT_SECRET_FILE".to_owned(),
+                secret.display().to_string(),
+            ),
         ];
         let loaded = load::<Own>(DEFAULTS, Some(&file), environment).unwrap();
         assert_eq!((loaded.app.size, loaded.app.ratelimit.enabled), (7, false));
         assert_eq!(loaded.app.secrets["catalog"], "s");
+        assert_eq!(loaded.app.providers["university"]["issuer"], "i");
+        assert_eq!(
+            loaded.app.providers["university"]["client_secret"],
+            "postgres://u:p@h/d"
+        );
         assert_eq!(loaded.runtime.log.level, "warn");
         assert_eq!(loaded.runtime.database.url.expose_secret(), "postgres://u:p@h/d");
         assert_eq!(loaded.runtime.database.replica_urls.len(), 2);

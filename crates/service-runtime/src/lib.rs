@@ -10,6 +10,7 @@ mod grpc_stack;
 mod idempotency;
 mod jobs;
 mod revocation;
+pub mod revocation_mirror;
 mod runtime;
 mod serve;
 pub mod settings;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use access_token::{BoxError, Jwk, KeySource, Revocation, RevocationKind, Revocations, Verifier};
 use async_trait::async_trait;
+use cache::Redis;
 use clock::Clock;
 use contracts::Timestamp;
 use contracts::auth::v1::rpc::{GetJwks, ListRevocations};
@@ -13,6 +14,8 @@ use contracts::events::v1::TokenRevoked;
 use rpc_client::RpcClient;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
+
+use crate::revocation_mirror;
 
 const PERIOD: Duration = Duration::from_secs(2);
 /// Commits do not come in the order of their clocks: each answer is asked again for this long.
@@ -50,8 +53,14 @@ impl KeySource for RemoteKeys {
     }
 }
 
-/// Asks auth for new revocations until `shutdown`.
-pub async fn poll(auth: RpcClient, revocations: Revocations, clock: Clock, shutdown: CancellationToken) {
+/// Asks auth for new revocations until `shutdown`, and Redis for its mirror of them while auth is away.
+pub async fn poll(
+    auth: RpcClient,
+    mirror: Redis,
+    revocations: Revocations,
+    clock: Clock,
+    shutdown: CancellationToken,
+) {
     let mut since: Option<Timestamp> = None;
     let mut away = false;
     while !shutdown.is_cancelled() {
@@ -71,14 +80,17 @@ pub async fn poll(auth: RpcClient, revocations: Revocations, clock: Clock, shutd
                 });
                 away = false;
             }
-            Err(status) if !away => {
-                tracing::warn!(
-                    error = &status as &dyn std::error::Error,
-                    "revocations cannot be asked for; going on with those known"
-                );
+            Err(status) => {
+                if !away {
+                    tracing::warn!(
+                        error = &status as &dyn std::error::Error,
+                        "revocations cannot be asked for; going on with those known and those in Redis"
+                    );
+                }
                 away = true;
+                let mirrored = revocation_mirror::read(&mirror, clock.now()).await;
+                mirrored.into_iter().for_each(|entry| revocations.apply(entry));
             }
-            Err(_) => {}
         }
         revocations.purge(clock.now());
         tokio::select! {
@@ -125,4 +137,45 @@ fn revocation(
         revoked_at: moment(revoked_at?)?,
         expires_at: moment(expires_at?)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache::RedisSettings;
+    use rpc_client::RpcSettings;
+    use test_support::{TestRedis, eventually, fixed_clock};
+
+    /// A process that auth is out of reach of from its start learns what was revoked nevertheless.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn fault_revocations_are_learned_without_auth_and_the_broker() {
+        let server = TestRedis::new();
+        let settings = RedisSettings {
+            url: server.url().into(),
+            prefix: server.prefix().into(),
+        };
+        let redis = Redis::connect(&settings).unwrap();
+        let clock = fixed_clock();
+        let entry = |subject: &str, lives: i64| Revocation {
+            kind: RevocationKind::Session,
+            subject: subject.into(),
+            revoked_at: clock.now(),
+            expires_at: clock.now() + time::Duration::seconds(lives),
+        };
+        let patience = Duration::from_secs(20);
+        eventually(patience, || async { redis.ping().await.then_some(()) }).await;
+        let entries = [entry("lives", 900), entry("over", -1)];
+        revocation_mirror::write(&redis, &entries, clock.now()).await;
+        assert_eq!(
+            revocation_mirror::read(&redis, clock.now()).await,
+            [entries[0].clone()]
+        );
+        // Nobody listens there.
+        let auth = RpcClient::new("auth", "http://127.0.0.1:1", &RpcSettings::default(), None).unwrap();
+        let (revocations, stop) = (Revocations::default(), CancellationToken::new());
+        let polling = tokio::spawn(poll(auth, redis, revocations.clone(), clock, stop.clone()));
+        eventually(patience, || async { (revocations.len() == 1).then_some(()) }).await;
+        stop.cancel();
+        polling.await.unwrap();
+    }
 }

@@ -139,9 +139,10 @@ fn start_background(runtime: &mut Runtime) -> Result<()> {
     let shutdown = runtime.background.clone();
     if runtime.polls_revocations {
         let (auth, revocations, clock) = (runtime.rpc("auth"), runtime.revocations(), runtime.clock());
+        let mirror = runtime.redis().clone();
         runtime.spawn(
             "revocations",
-            revocation::poll(auth, revocations, clock, shutdown.clone()),
+            revocation::poll(auth, mirror, revocations, clock, shutdown.clone()),
         );
     }
     let keys = revocation::follow_keys(runtime.verifier(), shutdown.clone());

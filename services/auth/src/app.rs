@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access_token::{Revocations, permissions};
 use anyhow::Context;
 use aws_lc_rs::hmac;
-use cache::Redis;
+use cache::{Cache, Redis};
 use clock::Clock;
 use contracts::auth::v1::auth_service_server::AuthServiceServer;
 use contracts::auth::v1::operation_service_server::OperationServiceServer;
@@ -14,16 +14,17 @@ use contracts::events::v1::UserDataErased;
 use event_bus::Subscription;
 use postgres::{Database, PageTokens};
 use rpc_client::RpcClient;
-use service_runtime::{App, Migrator, Runtime};
+use service_runtime::{App, Environment, Migrator, Runtime};
 use tokio::sync::Notify;
 
 use crate::config::Settings;
 use crate::demo::Command;
 use crate::grpc::{AuthGrpc, OperationGrpc, UserGrpc};
 use crate::keys::KeyRing;
+use crate::oidc::Providers;
 use crate::passwords::Passwords;
 use crate::sealed::Sealer;
-use crate::storage::roles;
+use crate::storage::roles::{self, Role};
 use crate::usecases::delete_me::data_erased;
 use crate::usecases::operations;
 use crate::usecases::verify_email::promote_first_admin;
@@ -48,6 +49,10 @@ pub struct Auth {
     /// The services that have operations of their own.
     pub operation_holders: Vec<RpcClient>,
     pub wake_operations: Notify,
+    pub providers: Providers,
+    /// Makes nonce and PKCE verifier of a sign-in with one of them.
+    pub oidc_key: hmac::Key,
+    pub departments: Cache,
     pub settings: Settings,
 }
 
@@ -108,7 +113,6 @@ impl Auth {
         );
         Ok(Self {
             pages: parts.pages,
-            redis: parts.redis,
             passwords: Passwords::new(&settings.passwords)?,
             keys: Arc::new(keys),
             revocations: parts.revocations,
@@ -118,6 +122,10 @@ impl Auth {
             data_holders: parts.data_holders,
             operation_holders: parts.operation_holders,
             wake_operations: Notify::new(),
+            providers: Providers::new(&settings.oidc, &parts.clock)?,
+            oidc_key: derived(b"identity-provider-sign-in"),
+            departments: Cache::new(parts.redis.clone()),
+            redis: parts.redis,
             db: parts.db,
             clock: parts.clock,
             settings,
@@ -126,12 +134,17 @@ impl Auth {
 
     /// The three roles of a new installation; edited ones stay as they are.
     pub async fn ensure_roles(&self) -> Result<(), sqlx::Error> {
-        for role in ["student", "teacher", "admin"] {
-            let permissions: Vec<String> = permissions::defaults(role)
-                .iter()
-                .map(|p| (*p).to_owned())
-                .collect();
-            roles::ensure(self.db.primary(), role, &permissions).await?;
+        for name in ["student", "teacher", "admin"] {
+            let role = Role {
+                name: name.to_owned(),
+                permissions: permissions::defaults(name)
+                    .iter()
+                    .map(|p| (*p).to_owned())
+                    .collect(),
+                require_totp: name == "admin" && self.settings.admins_need_second_factor,
+                department_scoped: false,
+            };
+            roles::ensure(self.db.primary(), &role).await?;
         }
         Ok(())
     }
@@ -150,6 +163,11 @@ impl App for Auth {
     async fn start(runtime: &mut Runtime, settings: Settings) -> anyhow::Result<()> {
         let app = Arc::new(Self::new(runtime, settings)?);
         app.ensure_roles().await?;
+        if runtime.env() == Environment::Production && !app.settings.admins_need_second_factor {
+            tracing::warn!(
+                "admins_need_second_factor is off: admins of a new installation need a password alone"
+            );
+        }
         app.keys.refresh().await?;
         postgres::ensure_months(&app.db, "audit_log", 3).await?;
         promote_first_admin(&app).await?;

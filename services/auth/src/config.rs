@@ -1,4 +1,6 @@
-use std::collections::HashMap;
+mod oidc;
+
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use service_runtime::{Check, Faults};
 use time::Duration;
+
+pub use oidc::{OidcSettings, is_safe};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
@@ -15,6 +19,10 @@ pub struct Settings {
     pub access: AccessSettings,
     pub sessions: SessionSettings,
     pub passwords: PasswordSettings,
+    /// Whether the role admin of a new installation demands a second factor.
+    pub admins_need_second_factor: bool,
+    /// Identity providers by name.
+    pub oidc: BTreeMap<String, OidcSettings>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -69,6 +77,9 @@ impl Check for Settings {
                 "sessions",
                 "idle_days has to be at least 1 and absolute_days no less",
             );
+        }
+        for (name, provider) in &self.oidc {
+            provider.check(name, faults);
         }
         for (name, secret) in &self.service_secrets {
             if secret.expose_secret().len() < 16 {

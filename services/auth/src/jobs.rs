@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
-use service_runtime::Job;
+use service_runtime::{Job, revocation_mirror};
 use time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Auth;
 use crate::storage::{
-    keys, one_time_tokens, operations, refresh_tokens, revocations, sessions, sign_in_tries,
+    keys, oidc_sign_ins, one_time_tokens, operations, refresh_tokens, revocations, sessions, sign_in_tries,
 };
 
 const KEY_PERIOD: StdDuration = StdDuration::from_mins(1);
@@ -42,6 +42,8 @@ pub async fn follow_revocations(app: Arc<Auth>, shutdown: CancellationToken) {
             Ok::<_, sqlx::Error>((revocations::since(app.db.primary(), since, now).await?, as_of))
         };
         if let Ok((entries, as_of)) = read.await {
+            // Again for Redis, which may have been away when they were made.
+            revocation_mirror::write(&app.redis, &entries, now).await;
             entries.into_iter().for_each(|entry| app.revocations.apply(entry));
             // Commits do not come in the order of their clocks.
             since = Some(as_of - Duration::seconds(15));
@@ -72,10 +74,11 @@ pub async fn remove_expired(app: &Auth) -> Result<String, sqlx::Error> {
     let keys = keys::purge(db, now - Duration::days(7)).await?;
     let operations = operations::purge(db, now - Duration::days(7)).await?;
     let tries = sign_in_tries::purge(db, now - Duration::days(1)).await?;
+    let sign_ins = oidc_sign_ins::purge(db, now).await?;
     postgres::ensure_months(&app.db, "audit_log", 3).await?;
     Ok(format!(
         "removed {sessions} sessions, {links} refresh tokens, {secrets} one-time tokens, {revocations} revocations, {keys} keys, \
-         {tries} counts of tries, {operations} operations"
+         {tries} counts of tries, {operations} operations, {sign_ins} sign-ins that were begun"
     ))
 }
 

@@ -8,6 +8,7 @@ mod grpc;
 mod jobs;
 mod key_commands;
 mod keys;
+mod oidc;
 mod passwords;
 mod sealed;
 mod storage;

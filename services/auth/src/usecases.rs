@@ -1,22 +1,28 @@
 //! One verb a file; each owns its transaction.
 
 pub mod audit;
+mod begin_session;
 pub mod change_password;
 pub mod confirm_password_reset;
 pub mod create_user;
 pub mod delete_me;
 mod events;
 pub mod export_me;
+pub mod finish_oidc;
 pub mod grant;
+pub mod identities;
 pub mod impersonate;
 pub mod import_users;
 pub mod issue_service_token;
+mod link_identity;
+pub mod list_departments;
 pub mod list_revocations;
 pub mod list_users;
 pub mod login;
 pub mod logout;
 pub mod operations;
 pub mod put_role;
+pub mod reach;
 pub mod refresh;
 pub mod register;
 pub mod request_password_reset;
@@ -24,8 +30,10 @@ mod revoke;
 pub mod second_factor;
 pub mod service_accounts;
 pub mod sessions;
+pub mod start_oidc;
 mod tries;
 pub mod update_user;
+pub mod user_sessions;
 pub mod verify_email;
 pub mod withdraw_key;
 
@@ -39,6 +47,7 @@ use typed_id::UserId;
 use crate::app::Auth;
 use crate::domain::email;
 use crate::storage::users::{self, User};
+use crate::usecases::reach::Reach;
 
 /// The account, which has to be there.
 pub async fn user(app: &Auth, id: UserId) -> Result<User, Problem> {
@@ -46,6 +55,14 @@ pub async fn user(app: &Auth, id: UserId) -> Result<User, Problem> {
         .await
         .map_err(postgres::problem_of)?;
     found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))
+}
+
+/// The account, as far as the caller's reach goes.
+pub async fn user_within(app: &Auth, reach: &Reach, id: UserId) -> Result<User, Problem> {
+    let found = users::by_id(app.db.primary(), id)
+        .await
+        .map_err(postgres::problem_of)?;
+    reach.find(found)
 }
 
 /// Accounts by id, for projections of others; unknown ids are left out.

@@ -280,6 +280,13 @@ async fn record(tx: &mut WriteTx, round: &Round) -> Result<(), WriteError> {
         .increment(round.published.len() as u64);
     metrics::counter!("outbox_events_total", "outcome" => "failed").increment(round.failed.len() as u64);
     if !round.published.is_empty() {
+        // A secret is kept by nobody who does not need it any more: its row goes at once.
+        let statement = format!("DELETE FROM {schema}.outbox WHERE id = ANY($1) AND type = ANY($2)");
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(&round.published)
+            .bind(contracts::SECRET_EVENT_TYPES)
+            .execute(&mut **tx)
+            .await?;
         let statement =
             format!("UPDATE {schema}.outbox SET published_at = clock_timestamp() WHERE id = ANY($1)");
         sqlx::query(AssertSqlSafe(statement))

@@ -9,6 +9,8 @@ use super::secret::{self, NoRandomness};
 const ISSUER: &str = "Student Coaching";
 const SECRET_BYTES: usize = 20;
 const RECOVERY_CODES: usize = 10;
+/// Five bits each. With hyphens a code fits the field that it is typed into.
+const RECOVERY_LETTERS: usize = 24;
 /// No vowels and no look-alikes: nothing to misread, and no words.
 const LETTERS: &[u8; 32] = b"23456789bcdfghjkmnpqrstvwxyzBCDF";
 
@@ -51,11 +53,11 @@ fn of(secret: &[u8], email: &str) -> Result<Totp, Unusable> {
         .map_err(|fault| Unusable(fault.to_string()))
 }
 
-/// New recovery codes of 80 random bits.
+/// New recovery codes of 120 random bits: more than can be tried out even on their plain hashes.
 pub fn recovery_codes() -> Result<Vec<String>, NoRandomness> {
     (0..RECOVERY_CODES)
         .map(|_| {
-            let mut bytes = [0_u8; 16];
+            let mut bytes = [0_u8; RECOVERY_LETTERS];
             rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
             let letters: Vec<char> = bytes
                 .iter()
@@ -112,6 +114,10 @@ mod tests {
     fn recovery_codes_differ_and_may_be_typed_loosely() {
         let codes = recovery_codes().unwrap();
         assert_eq!(codes.iter().collect::<std::collections::HashSet<_>>().len(), 10);
+        for code in &codes {
+            let letters = code.chars().filter(char::is_ascii_alphanumeric).count();
+            assert!(letters * 5 >= 112 && code.len() <= 32, "{code}");
+        }
         let typed = codes[0].replace('-', " ");
         assert_eq!(recovery_hash(&codes[0]), recovery_hash(&typed));
         assert_ne!(recovery_hash(&codes[0]), recovery_hash(&codes[1]));

@@ -11,6 +11,10 @@ pub enum Kind {
     VerifyEmail,
     ResetPassword,
     ServiceAccount,
+    /// The state of a sign-in with an identity provider.
+    OidcState,
+    /// What the client keeps of one.
+    OidcVerifier,
 }
 
 impl Kind {
@@ -20,6 +24,8 @@ impl Kind {
             Self::VerifyEmail => "ev_",
             Self::ResetPassword => "pr_",
             Self::ServiceAccount => "sa_",
+            Self::OidcState => "os_",
+            Self::OidcVerifier => "ov_",
         }
     }
 }
@@ -45,6 +51,12 @@ pub fn successor(key: &hmac::Key, parent: &str) -> String {
     )
 }
 
+/// A secret that follows from another one: it need not be stored to be known again, and tells nothing of it.
+pub fn derived(key: &hmac::Key, purpose: &str, secret: &str) -> String {
+    let tag = hmac::sign(key, format!("{purpose}:{secret}").as_bytes());
+    URL_SAFE_NO_PAD.encode(tag.as_ref())
+}
+
 /// What is stored of a secret.
 pub fn hash(secret: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, secret.as_bytes())
@@ -64,5 +76,8 @@ mod tests {
         assert_eq!(successor(&key, &a), successor(&key, &a));
         assert_ne!(successor(&key, &a), successor(&key, &b));
         assert_ne!(successor(&key, &a), a);
+        assert_eq!(derived(&key, "nonce", &a), derived(&key, "nonce", &a));
+        assert_ne!(derived(&key, "nonce", &a), derived(&key, "pkce", &a));
+        assert_eq!(derived(&key, "pkce", &a).len(), 43, "what PKCE asks for at least");
     }
 }

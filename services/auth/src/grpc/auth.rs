@@ -2,16 +2,17 @@ use std::sync::Arc;
 
 use contracts::auth::v1::auth_service_server::AuthService;
 use contracts::auth::v1::{
-    AccountTokenResponse, ConfirmPasswordResetRequest, GetJwksRequest, GetJwksResponse,
-    IssueAccountTokenRequest, IssueServiceTokenRequest, IssueServiceTokenResponse, ListRevocationsRequest,
-    ListRevocationsResponse, LoginRequest, LogoutRequest, RefreshRequest, RegisterRequest, RegisterResponse,
-    RequestPasswordResetRequest, TokenResponse, VerifyEmailRequest,
+    AccountTokenResponse, ConfirmPasswordResetRequest, FinishOidcRequest, GetJwksRequest, GetJwksResponse,
+    IssueAccountTokenRequest, IssueServiceTokenRequest, IssueServiceTokenResponse, ListOidcProvidersRequest,
+    ListOidcProvidersResponse, ListRevocationsRequest, ListRevocationsResponse, LoginRequest, LogoutRequest,
+    RefreshRequest, RegisterRequest, RegisterResponse, RequestPasswordResetRequest, StartOidcRequest,
+    StartOidcResponse, TokenResponse, VerifyEmailRequest,
 };
 use contracts::{Empty, timestamp};
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
 
-use super::convert::{account_token, id, jwk, moment, revocation};
+use super::convert::{account_token, id, jwk, moment, provider, revocation};
 use crate::app::Auth;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::issue_service_token::issue_service_token;
@@ -21,8 +22,8 @@ use crate::usecases::logout::logout;
 use crate::usecases::refresh::refresh;
 use crate::usecases::register::register;
 use crate::usecases::request_password_reset::request_password_reset;
-use crate::usecases::service_accounts;
 use crate::usecases::verify_email::verify_email;
+use crate::usecases::{finish_oidc, service_accounts, start_oidc};
 
 pub struct AuthGrpc {
     app: Arc<Auth>,
@@ -105,6 +106,39 @@ impl AuthService for AuthGrpc {
         let client = id("client_id", &req.client_id)?;
         let token = service_accounts::issue_token(&self.app, client, &req.client_secret).await?;
         Ok(Response::new(account_token(token)))
+    }
+
+    async fn list_oidc_providers(
+        &self,
+        request: Request<ListOidcProvidersRequest>,
+    ) -> Result<Response<ListOidcProvidersResponse>, Status> {
+        admit(request)?;
+        let providers = self.app.providers.all().map(provider).collect();
+        Ok(Response::new(ListOidcProvidersResponse {
+            providers,
+            next_page_token: String::new(),
+        }))
+    }
+
+    async fn start_oidc(
+        &self,
+        request: Request<StartOidcRequest>,
+    ) -> Result<Response<StartOidcResponse>, Status> {
+        let (_, req) = admit(request)?;
+        let started = start_oidc::start(&self.app, &req.provider, req.redirect_uri.as_deref()).await?;
+        Ok(Response::new(StartOidcResponse {
+            authorization_url: started.authorization_url,
+            verifier: started.verifier,
+            expires_in: i32::try_from(start_oidc::LIFETIME.whole_seconds()).unwrap_or_default(),
+        }))
+    }
+
+    async fn finish_oidc(
+        &self,
+        request: Request<FinishOidcRequest>,
+    ) -> Result<Response<TokenResponse>, Status> {
+        let (_, req) = admit(request)?;
+        Ok(Response::new(finish_oidc::finish(&self.app, req).await?.into()))
     }
 
     async fn issue_service_token(

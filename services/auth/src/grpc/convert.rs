@@ -9,12 +9,14 @@ use problem::Problem;
 use time::OffsetDateTime;
 use typed_id::{SessionId, UserId};
 
+use crate::oidc::Provider;
 use crate::storage::audit::Entry;
+use crate::storage::identities::Identity;
 use crate::storage::operations::Operation;
 use crate::storage::roles::Role;
 use crate::storage::service_accounts::ServiceAccount;
 use crate::storage::sessions::Session;
-use crate::storage::users::User;
+use crate::storage::users::{Department, User};
 use crate::usecases::grant::Tokens;
 
 /// The id in a field whose rule has already demanded a UUID.
@@ -60,6 +62,22 @@ pub fn session(stored: Session, current: SessionId) -> proto::Session {
     }
 }
 
+/// A session of somebody else.
+pub fn foreign_session(stored: Session) -> proto::Session {
+    proto::Session {
+        current: false,
+        ..session(stored.clone(), stored.id)
+    }
+}
+
+pub fn provider(provider: &Provider) -> proto::OidcProvider {
+    let named = Some(provider.settings().display_name.as_str()).filter(|name| !name.is_empty());
+    proto::OidcProvider {
+        name: provider.name().to_owned(),
+        display_name: named.unwrap_or(provider.name()).to_owned(),
+    }
+}
+
 pub fn account_token((access_token, expires_in): (String, i32)) -> proto::AccountTokenResponse {
     proto::AccountTokenResponse {
         access_token,
@@ -77,6 +95,27 @@ impl From<ServiceAccount> for proto::ServiceAccount {
             created_at: Some(timestamp(account.created_at)),
             expires_at: Some(timestamp(account.expires_at)),
             last_used_at: account.last_used_at.map(timestamp),
+        }
+    }
+}
+
+impl From<Identity> for proto::Identity {
+    fn from(identity: Identity) -> Self {
+        Self {
+            id: identity.id.to_string(),
+            provider: identity.provider,
+            email: identity.email,
+            created_at: Some(timestamp(identity.created_at)),
+            last_used_at: Some(timestamp(identity.last_used_at)),
+        }
+    }
+}
+
+impl From<Department> for proto::Department {
+    fn from(department: Department) -> Self {
+        Self {
+            name: department.name,
+            users: i32::try_from(department.users).unwrap_or(i32::MAX),
         }
     }
 }
@@ -190,6 +229,7 @@ impl From<Role> for proto::Role {
             name: role.name,
             permissions: role.permissions,
             require_totp: role.require_totp,
+            department_scoped: role.department_scoped,
         }
     }
 }

@@ -6,35 +6,42 @@ use contracts::auth::v1::user_service_server::UserService;
 use contracts::auth::v1::{
     AccountTokenResponse, BatchGetUsersRequest, BatchGetUsersResponse, ChangePasswordRequest,
     ConfirmTotpRequest, ConfirmTotpResponse, CreateServiceAccountRequest, CreateServiceAccountResponse,
-    CreateUserRequest, DeleteMeRequest, DeleteOtherSessionsRequest, DeleteServiceAccountRequest,
-    DeleteSessionRequest, DeleteTotpRequest, EnrollTotpRequest, EnrollTotpResponse, ExportMeRequest,
+    CreateUserRequest, DeleteIdentityRequest, DeleteMeRequest, DeleteOtherSessionsRequest,
+    DeleteServiceAccountRequest, DeleteSessionRequest, DeleteTotpRequest, DeleteUserSessionRequest,
+    DeleteUserSessionsRequest, DeleteUserTotpRequest, EnrollTotpRequest, EnrollTotpResponse, ExportMeRequest,
     FindUsersByEmailRequest, FindUsersByEmailResponse, FoundUser, GetMeRequest, GetUserRequest,
-    ImpersonateUserRequest, ImportUsersRequest, ListAuditLogRequest, ListAuditLogResponse, ListRolesRequest,
-    ListRolesResponse, ListServiceAccountsRequest, ListServiceAccountsResponse, ListSessionsRequest,
-    ListSessionsResponse, ListUsersRequest, ListUsersResponse, Operation, PutRoleRequest,
-    ResendVerificationRequest, Role, UpdateMeRequest, UpdateUserRequest, User,
+    ImpersonateUserRequest, ImportUsersRequest, ListAuditLogRequest, ListAuditLogResponse,
+    ListDepartmentsRequest, ListDepartmentsResponse, ListIdentitiesRequest, ListIdentitiesResponse,
+    ListRolesRequest, ListRolesResponse, ListServiceAccountsRequest, ListServiceAccountsResponse,
+    ListSessionsRequest, ListSessionsResponse, ListUserSessionsRequest, ListUsersRequest, ListUsersResponse,
+    Operation, PutRoleRequest, ResendVerificationRequest, Role, UpdateMeRequest, UpdateUserRequest, User,
 };
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
 
-use super::convert::{account_token, id, session};
+use super::convert::{account_token, foreign_session, id, session};
 use crate::app::Auth;
 use crate::storage::audit::Filter;
 use crate::storage::roles::Role as StoredRole;
 use crate::storage::users::Changes;
-use crate::usecases::audit::{self, Actor};
+use crate::usecases::audit;
 use crate::usecases::change_password::change_password;
 use crate::usecases::create_user::create_user;
 use crate::usecases::delete_me::delete_me;
 use crate::usecases::export_me::export_me;
 use crate::usecases::impersonate::impersonate;
 use crate::usecases::import_users::import_users;
+use crate::usecases::list_departments::list_departments;
 use crate::usecases::list_users::list_users;
 use crate::usecases::put_role::{list_roles, put_role};
+use crate::usecases::reach::Reach;
 use crate::usecases::sessions::{end_other_sessions, end_session, list_sessions};
 use crate::usecases::update_user::{update_me, update_user};
 use crate::usecases::verify_email::resend_verification;
-use crate::usecases::{second_factor, service_accounts, user, users_by_email, users_by_id};
+use crate::usecases::{
+    identities, second_factor, service_accounts, user, user_sessions, user_within, users_by_email,
+    users_by_id,
+};
 
 pub struct UserGrpc {
     app: Arc<Auth>,
@@ -232,15 +239,93 @@ impl UserService for UserGrpc {
         Ok(Response::new(Empty {}))
     }
 
+    async fn list_user_sessions(
+        &self,
+        request: Request<ListUserSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let (reach, user) = (Reach::of(&self.app, &caller).await?, id("id", &req.id)?);
+        let sessions = user_sessions::list_of_user(&self.app, &reach, user).await?;
+        Ok(Response::new(ListSessionsResponse {
+            sessions: sessions.into_iter().map(foreign_session).collect(),
+            next_page_token: String::new(),
+        }))
+    }
+
+    async fn delete_user_sessions(
+        &self,
+        request: Request<DeleteUserSessionsRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (caller, req) = admit(request)?;
+        let (reach, user) = (Reach::of(&self.app, &caller).await?, id("id", &req.id)?);
+        user_sessions::end_of_user(&self.app, &reach, user, None).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn delete_user_session(
+        &self,
+        request: Request<DeleteUserSessionRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (caller, req) = admit(request)?;
+        let (reach, user) = (Reach::of(&self.app, &caller).await?, id("id", &req.id)?);
+        let session = id("session_id", &req.session_id)?;
+        user_sessions::end_of_user(&self.app, &reach, user, Some(session)).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn delete_user_totp(
+        &self,
+        request: Request<DeleteUserTotpRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (caller, req) = admit(request)?;
+        user_sessions::remove_factor(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn list_identities(
+        &self,
+        request: Request<ListIdentitiesRequest>,
+    ) -> Result<Response<ListIdentitiesResponse>, Status> {
+        let (caller, _) = admit(request)?;
+        let identities = identities::list(&self.app, &caller).await?;
+        Ok(Response::new(ListIdentitiesResponse {
+            identities: identities.into_iter().map(Into::into).collect(),
+            next_page_token: String::new(),
+        }))
+    }
+
+    async fn delete_identity(
+        &self,
+        request: Request<DeleteIdentityRequest>,
+    ) -> Result<Response<Empty>, Status> {
+        let (caller, req) = admit(request)?;
+        identities::unlink(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn list_departments(
+        &self,
+        request: Request<ListDepartmentsRequest>,
+    ) -> Result<Response<ListDepartmentsResponse>, Status> {
+        let (caller, _) = admit(request)?;
+        let reach = Reach::of(&self.app, &caller).await?;
+        let departments = list_departments(&self.app, &reach).await?;
+        Ok(Response::new(ListDepartmentsResponse {
+            departments: departments.into_iter().map(Into::into).collect(),
+            next_page_token: String::new(),
+        }))
+    }
+
     async fn list_users(
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        let (_, req) = admit(request)?;
+        let (caller, req) = admit(request)?;
+        let reach = Reach::of(&self.app, &caller).await?;
         let size = postgres::page_size(req.page_size);
         let (q, role, token) = (req.q.as_deref(), req.role.as_deref(), req.page_token.as_deref());
         let department = req.department.as_deref().filter(|name| !name.is_empty());
-        let page = list_users(&self.app, q, role, department, size, token).await?;
+        let page = list_users(&self.app, &reach, q, role, department, size, token).await?;
         let users = page.users.into_iter().map(User::from).collect();
         Ok(Response::new(ListUsersResponse {
             users,
@@ -250,14 +335,16 @@ impl UserService for UserGrpc {
 
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
         let (caller, req) = admit(request)?;
-        Ok(Response::new(
-            create_user(&self.app, Actor::of(&caller), req).await?.into(),
-        ))
+        let reach = Reach::of(&self.app, &caller).await?;
+        Ok(Response::new(create_user(&self.app, &reach, req).await?.into()))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
-        let (_, req) = admit(request)?;
-        Ok(Response::new(user(&self.app, id("id", &req.id)?).await?.into()))
+        let (caller, req) = admit(request)?;
+        let reach = Reach::of(&self.app, &caller).await?;
+        Ok(Response::new(
+            user_within(&self.app, &reach, id("id", &req.id)?).await?.into(),
+        ))
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<User>, Status> {
@@ -279,10 +366,9 @@ impl UserService for UserGrpc {
             ..Changes::default()
         };
         let user = id("id", &user_id)?;
+        let reach = Reach::of(&self.app, &caller).await?;
         Ok(Response::new(
-            update_user(&self.app, Actor::of(&caller), user, changes)
-                .await?
-                .into(),
+            update_user(&self.app, &reach, user, changes).await?.into(),
         ))
     }
 
@@ -304,10 +390,10 @@ impl UserService for UserGrpc {
             name: req.name,
             permissions: req.permissions,
             require_totp: req.require_totp.unwrap_or_default(),
+            department_scoped: req.department_scoped.unwrap_or_default(),
         };
-        Ok(Response::new(
-            put_role(&self.app, Actor::of(&caller), role).await?.into(),
-        ))
+        let reach = Reach::of(&self.app, &caller).await?;
+        Ok(Response::new(put_role(&self.app, &reach, role).await?.into()))
     }
 
     async fn batch_get_users(

@@ -20,6 +20,8 @@ pub async fn blank_account(
               t AS (DELETE FROM auth.totp WHERE user_id = $1),
               r AS (DELETE FROM auth.recovery_codes WHERE user_id = $1),
               o AS (DELETE FROM auth.one_time_tokens WHERE user_id = $1),
+              i AS (DELETE FROM auth.identities WHERE user_id = $1),
+              b AS (DELETE FROM auth.oidc_sign_ins WHERE user_id = $1),
               x AS (UPDATE auth.operations SET result = NULL, input = NULL WHERE owner_id = $1)
          UPDATE auth.users SET email = 'erased-' || id || '@erased.invalid', email_key = 'erased-' || id || '@erased.invalid',
              full_name = '', department = '', student_id = '', external_id = '', is_active = false, totp_enabled = false,

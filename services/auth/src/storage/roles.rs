@@ -7,13 +7,15 @@ pub struct Role {
     pub permissions: Vec<String>,
     /// Holders without a second factor get none of the permissions.
     pub require_totp: bool,
+    /// Holders see and edit users of their own department alone.
+    pub department_scoped: bool,
 }
 
 /// The role, and nobody changes it before the transaction ends; others may look on.
 pub async fn share(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sqlx::Error> {
     sqlx::query_as!(
         Role,
-        "SELECT name, permissions, require_totp FROM auth.roles WHERE name = $1 FOR SHARE",
+        "SELECT name, permissions, require_totp, department_scoped FROM auth.roles WHERE name = $1 FOR SHARE",
         name
     )
     .fetch_optional(db)
@@ -24,7 +26,7 @@ pub async fn share(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sq
 pub async fn lock(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sqlx::Error> {
     sqlx::query_as!(
         Role,
-        "SELECT name, permissions, require_totp FROM auth.roles WHERE name = $1 FOR NO KEY UPDATE",
+        "SELECT name, permissions, require_totp, department_scoped FROM auth.roles WHERE name = $1 FOR NO KEY UPDATE",
         name
     )
     .fetch_optional(db)
@@ -34,7 +36,7 @@ pub async fn lock(db: &mut PgConnection, name: &str) -> Result<Option<Role>, sql
 pub async fn all(db: impl PgExecutor<'_>) -> Result<Vec<Role>, sqlx::Error> {
     sqlx::query_as!(
         Role,
-        "SELECT name, permissions, require_totp FROM auth.roles ORDER BY name"
+        "SELECT name, permissions, require_totp, department_scoped FROM auth.roles ORDER BY name"
     )
     .fetch_all(db)
     .await
@@ -42,12 +44,13 @@ pub async fn all(db: impl PgExecutor<'_>) -> Result<Vec<Role>, sqlx::Error> {
 
 pub async fn put(db: &mut PgConnection, role: &Role, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO auth.roles (name, permissions, require_totp, updated_at) VALUES ($1, $2, $3, $4)
+        "INSERT INTO auth.roles (name, permissions, require_totp, department_scoped, updated_at) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (name) DO UPDATE SET permissions = excluded.permissions, require_totp = excluded.require_totp,
-             updated_at = excluded.updated_at",
+             department_scoped = excluded.department_scoped, updated_at = excluded.updated_at",
         role.name,
         &role.permissions,
         role.require_totp,
+        role.department_scoped,
         now,
     )
     .execute(db)
@@ -56,11 +59,12 @@ pub async fn put(db: &mut PgConnection, role: &Role, now: OffsetDateTime) -> Res
 }
 
 /// Makes a role where there is none.
-pub async fn ensure(db: impl PgExecutor<'_>, name: &str, permissions: &[String]) -> Result<(), sqlx::Error> {
+pub async fn ensure(db: impl PgExecutor<'_>, role: &Role) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO auth.roles (name, permissions) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-        name,
-        permissions,
+        "INSERT INTO auth.roles (name, permissions, require_totp) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+        role.name,
+        &role.permissions,
+        role.require_totp,
     )
     .execute(db)
     .await?;

@@ -1,5 +1,6 @@
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
+use typed_id::UserId;
 use uuid::Uuid;
 
 /// A program that uses the API.
@@ -65,6 +66,42 @@ pub async fn used(
     )
     .fetch_optional(db)
     .await
+}
+
+/// Who made it.
+pub async fn maker(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<UserId>, sqlx::Error> {
+    let maker = sqlx::query_scalar!("SELECT created_by FROM auth.service_accounts WHERE id = $1", id)
+        .fetch_optional(db)
+        .await?;
+    Ok(maker.map(UserId))
+}
+
+/// The subjects of the programs of some makers.
+pub async fn of_makers(db: &mut PgConnection, makers: &[Uuid]) -> Result<Vec<UserId>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM auth.service_accounts WHERE created_by = ANY($1) AND ended_at IS NULL ORDER BY id",
+        makers
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(UserId).collect())
+}
+
+/// The subjects of the programs of a role's holders that got a token since a moment.
+pub async fn of_role_since(
+    db: &mut PgConnection,
+    role: &str,
+    since: OffsetDateTime,
+) -> Result<Vec<UserId>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        "SELECT s.id FROM auth.service_accounts s JOIN auth.users u ON u.id = s.created_by
+         WHERE u.role = $1 AND s.ended_at IS NULL AND s.last_used_at >= $2 ORDER BY s.id",
+        role,
+        since
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(UserId).collect())
 }
 
 /// False when there is none such in use.

@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use typed_id::UserId;
@@ -267,6 +268,24 @@ pub async fn page(
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(User::from).collect())
+}
+
+/// A department with how many belong to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Department {
+    pub name: String,
+    pub users: i64,
+}
+
+/// Every department that somebody belongs to, by name. A school has few.
+pub async fn departments(db: impl PgExecutor<'_>) -> Result<Vec<Department>, sqlx::Error> {
+    sqlx::query_as!(
+        Department,
+        r#"SELECT department AS name, count(*) AS "users!" FROM auth.users WHERE department <> ''
+           GROUP BY department ORDER BY department LIMIT 1000"#
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// Holders of a role who got an access token since a moment, in the order of their ids.

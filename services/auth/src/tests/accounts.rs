@@ -7,7 +7,6 @@ use typed_id::UserId;
 
 use super::school::{PASSWORD, School, sign_in};
 use crate::storage::users::Changes;
-use crate::usecases::audit::Actor;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::create_user::create_user;
 use crate::usecases::issue_service_token::issue_service_token;
@@ -15,11 +14,12 @@ use crate::usecases::list_revocations::list_revocations;
 use crate::usecases::list_users::list_users;
 use crate::usecases::login::login;
 use crate::usecases::logout::logout;
+use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
 use crate::usecases::update_user::{update_me, update_user};
 use crate::usecases::{users_by_email, users_by_id};
 
-fn invitation(email: &str, role: &str) -> CreateUserRequest {
+pub fn invitation(email: &str, role: &str) -> CreateUserRequest {
     CreateUserRequest {
         email: email.into(),
         full_name: "Işıl Şahin".into(),
@@ -35,7 +35,7 @@ async fn an_invited_person_chooses_their_password() {
     let school = School::open().await;
     let teacher = create_user(
         &school.auth,
-        Actor::NOBODY,
+        &Reach::SYSTEM,
         invitation("isil@school.test", "teacher"),
     )
     .await
@@ -56,14 +56,14 @@ async fn an_invited_person_chooses_their_password() {
 
     let taken = create_user(
         &school.auth,
-        Actor::NOBODY,
+        &Reach::SYSTEM,
         invitation("ISIL@school.test", "student"),
     )
     .await;
     assert_eq!(taken.unwrap_err().code(), &codes::EMAIL_TAKEN);
     let unknown = create_user(
         &school.auth,
-        Actor::NOBODY,
+        &Reach::SYSTEM,
         invitation("can@school.test", "wizard"),
     )
     .await;
@@ -80,7 +80,7 @@ async fn a_new_role_needs_new_tokens_and_a_deactivation_ends_sessions() {
         role: Some("teacher".into()),
         ..Changes::default()
     };
-    update_user(&school.auth, Actor::NOBODY, ada.id, teacher)
+    update_user(&school.auth, &Reach::SYSTEM, ada.id, teacher)
         .await
         .unwrap();
     assert!(School::is_revoked(&school.verify(&before.access_token).await));
@@ -92,7 +92,7 @@ async fn a_new_role_needs_new_tokens_and_a_deactivation_ends_sessions() {
         is_active: Some(false),
         ..Changes::default()
     };
-    update_user(&school.auth, Actor::NOBODY, ada.id, inactive)
+    update_user(&school.auth, &Reach::SYSTEM, ada.id, inactive)
         .await
         .unwrap();
     assert!(School::is_revoked(&school.verify(&renewed.access_token).await));
@@ -145,11 +145,11 @@ async fn the_last_admin_stays_and_nobody_is_not_found() {
         role: Some("student".into()),
         ..Changes::default()
     };
-    let refused = update_user(&school.auth, Actor::NOBODY, admin.id, steps_back.clone()).await;
+    let refused = update_user(&school.auth, &Reach::SYSTEM, admin.id, steps_back.clone()).await;
     assert_eq!(refused.unwrap_err().code(), &codes::LAST_ADMIN);
     let nobody = update_user(
         &school.auth,
-        Actor::NOBODY,
+        &Reach::SYSTEM,
         UserId::new(school.clock.now()),
         steps_back,
     )
@@ -162,7 +162,7 @@ async fn users_are_found_by_any_spelling_and_listed_in_pages() {
     let school = School::open().await;
     let isil = create_user(
         &school.auth,
-        Actor::NOBODY,
+        &Reach::SYSTEM,
         invitation("isil@school.test", "teacher"),
     )
     .await
@@ -172,7 +172,7 @@ async fn users_are_found_by_any_spelling_and_listed_in_pages() {
         school.register(&format!("ada{n}@school.test")).await;
     }
     for spelling in ["işıl", "IŞIL", "isil", "Işıl Ş", "ISIL@SCHOOL"] {
-        let page = list_users(&school.auth, Some(spelling), None, None, 20, None)
+        let page = list_users(&school.auth, &Reach::SYSTEM, Some(spelling), None, None, 20, None)
             .await
             .unwrap();
         assert_eq!(
@@ -182,16 +182,24 @@ async fn users_are_found_by_any_spelling_and_listed_in_pages() {
         );
     }
     for literal in ["%", "_", "\\"] {
-        let page = list_users(&school.auth, Some(literal), None, None, 20, None)
+        let page = list_users(&school.auth, &Reach::SYSTEM, Some(literal), None, None, 20, None)
             .await
             .unwrap();
         assert!(page.users.is_empty(), "{literal}");
     }
     let (mut seen, mut token) = (Vec::new(), None::<String>);
     loop {
-        let page = list_users(&school.auth, None, Some("student"), None, 2, token.as_deref())
-            .await
-            .unwrap();
+        let page = list_users(
+            &school.auth,
+            &Reach::SYSTEM,
+            None,
+            Some("student"),
+            None,
+            2,
+            token.as_deref(),
+        )
+        .await
+        .unwrap();
         seen.extend(page.users.into_iter().map(|user| user.email));
         if page.next_page_token.is_empty() {
             break;
@@ -200,7 +208,16 @@ async fn users_are_found_by_any_spelling_and_listed_in_pages() {
     }
     let expected: Vec<_> = (0..5).rev().map(|n| format!("ada{n}@school.test")).collect();
     assert_eq!(seen, expected);
-    let foreign = list_users(&school.auth, None, None, None, 2, token.as_deref()).await;
+    let foreign = list_users(
+        &school.auth,
+        &Reach::SYSTEM,
+        None,
+        None,
+        None,
+        2,
+        token.as_deref(),
+    )
+    .await;
     assert_eq!(foreign.unwrap_err().code(), &codes::INVALID_PAGE_TOKEN);
 }
 

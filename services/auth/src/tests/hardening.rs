@@ -13,12 +13,13 @@ use super::school::{PASSWORD, School, sign_in};
 use crate::storage::audit::Filter;
 use crate::storage::roles::Role;
 use crate::storage::users::Changes;
-use crate::usecases::audit::{self, Actor};
+use crate::usecases::audit;
 use crate::usecases::change_password::change_password;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::impersonate::impersonate;
 use crate::usecases::login::{SignIn, login};
 use crate::usecases::put_role::put_role;
+use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
 use crate::usecases::request_password_reset::request_password_reset;
 use crate::usecases::update_user::update_user;
@@ -27,7 +28,7 @@ use crate::usecases::{second_factor, service_accounts};
 const WRONG: &str = "not the password";
 
 impl School {
-    async fn actions(&self, target: &str) -> Vec<String> {
+    pub async fn actions(&self, target: &str) -> Vec<String> {
         let filter = Filter {
             target: Some(target.to_owned()),
             ..Filter::default()
@@ -36,7 +37,7 @@ impl School {
         page.entries.into_iter().rev().map(|entry| entry.action).collect()
     }
 
-    fn app(secret: &str) -> Totp {
+    pub fn app(secret: &str) -> Totp {
         let secret = Secret::try_from_base32(secret).unwrap();
         Builder::new()
             .with_secret(secret)
@@ -45,13 +46,13 @@ impl School {
             .unwrap()
     }
 
-    fn code(&self, app: &Totp) -> String {
+    pub fn code(&self, app: &Totp) -> String {
         let now = u64::try_from(self.clock.now().unix_timestamp()).unwrap();
         app.generate(now).to_string()
     }
 }
 
-fn code_of<T>(outcome: Result<T, problem::Problem>) -> Option<&'static str> {
+pub fn code_of<T>(outcome: Result<T, problem::Problem>) -> Option<&'static str> {
     outcome.err().map(|problem| problem.code().name)
 }
 
@@ -296,8 +297,9 @@ async fn a_role_that_demands_a_second_factor_gives_nothing_without() {
         name: "teacher".into(),
         permissions: vec![permissions::COURSES_WRITE.into()],
         require_totp: true,
+        department_scoped: false,
     };
-    put_role(&school.auth, Actor::NOBODY, demanding).await.unwrap();
+    put_role(&school.auth, &Reach::SYSTEM, demanding).await.unwrap();
     school.clock.advance(Duration::from_secs(1));
     let tokens = school.sign_in("ada@school.test").await;
     let caller = school.caller(&tokens).await;
@@ -396,7 +398,13 @@ async fn a_program_gets_what_its_maker_has_and_no_more_until_it_is_ended() {
     assert_eq!(code_of(after), Some("invalid_credentials"));
     assert_eq!(
         school.actions(&account.id.to_string()).await,
-        ["service_account.created", "service_account.ended"]
+        [
+            "service_account.created",
+            "service_account.refused",
+            "service_account.token_issued",
+            "service_account.ended",
+            "service_account.refused"
+        ]
     );
 }
 
@@ -411,6 +419,7 @@ async fn the_audit_log_is_only_added_to_and_read_in_pages() {
     for sql in [
         "DELETE FROM auth.audit_log",
         "UPDATE auth.audit_log SET action = 'x'",
+        "TRUNCATE auth.audit_log",
     ] {
         let refused = sqlx::query(sql).execute(school.auth.db.primary()).await;
         assert!(refused.unwrap_err().to_string().contains("only added to"));
@@ -447,7 +456,7 @@ async fn how_long_a_refusal_takes() {
         is_active: Some(false),
         ..Changes::default()
     };
-    update_user(&school.auth, Actor::NOBODY, gone.id, inactive)
+    update_user(&school.auth, &Reach::SYSTEM, gone.id, inactive)
         .await
         .unwrap();
     let kinds = [

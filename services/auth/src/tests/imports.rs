@@ -62,7 +62,9 @@ async fn ten_thousand_lines_come_in_once_in_batches_and_a_dry_run_changes_nothin
     let report = school.import(dry).await;
     assert_eq!(counts(&report), [10_000, 0, 0, 0, 0]);
     assert_eq!(school.count("SELECT count(*) FROM auth.users").await, before);
+    let began = std::time::Instant::now();
     let (report, queries) = count_queries(school.import(file(&text))).await;
+    eprintln!("10,000 people imported in {:?}", began.elapsed());
     assert_eq!(counts(&report), [10_000, 0, 0, 0, 0]);
     // 20 batches.
     assert!(queries.count() < 20 * 16 + 40, "{} statements", queries.count());

@@ -5,8 +5,8 @@ use problem::codes;
 
 use super::school::School;
 use crate::storage::roles::Role;
-use crate::usecases::audit::Actor;
 use crate::usecases::put_role::{list_roles, put_role};
+use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
 
 fn role(name: &str, permissions: &[&str]) -> Role {
@@ -14,6 +14,7 @@ fn role(name: &str, permissions: &[&str]) -> Role {
         name: name.into(),
         permissions: permissions.iter().map(|p| (*p).to_owned()).collect(),
         require_totp: false,
+        department_scoped: false,
     }
 }
 
@@ -24,7 +25,7 @@ async fn a_new_installation_has_three_roles() {
         assert_eq!(found.permissions, permissions::defaults(&found.name));
     }
     let edited = role("teacher", &["courses:write"]);
-    put_role(&school.auth, Actor::NOBODY, edited.clone())
+    put_role(&school.auth, &Reach::SYSTEM, edited.clone())
         .await
         .unwrap();
     school.auth.ensure_roles().await.unwrap();
@@ -45,7 +46,7 @@ async fn a_changed_role_renews_the_tokens_of_its_holders_alone() {
     let before = school.count(revocations).await;
     let wanted = role("teacher", &["courses:write", "categories:write"]);
     for _ in 0..2 {
-        put_role(&school.auth, Actor::NOBODY, wanted.clone())
+        put_role(&school.auth, &Reach::SYSTEM, wanted.clone())
             .await
             .unwrap();
     }
@@ -58,7 +59,7 @@ async fn a_changed_role_renews_the_tokens_of_its_holders_alone() {
     );
     // The same again is no change: what was just renewed stays good.
     school.clock.advance(Duration::from_secs(1));
-    put_role(&school.auth, Actor::NOBODY, wanted).await.unwrap();
+    put_role(&school.auth, &Reach::SYSTEM, wanted).await.unwrap();
     school.verify(&renewed.access_token).await.unwrap();
     assert!(school.count(revocations).await <= before + 1);
 }
@@ -73,7 +74,7 @@ async fn who_holds_no_live_token_needs_no_revocation() {
         .execute(school.auth.db.primary())
         .await
         .unwrap();
-    put_role(&school.auth, Actor::NOBODY, role("teacher", &["courses:write"]))
+    put_role(&school.auth, &Reach::SYSTEM, role("teacher", &["courses:write"]))
         .await
         .unwrap();
     assert_eq!(school.count("SELECT count(*) FROM auth.revocations").await, 0);
@@ -82,15 +83,15 @@ async fn who_holds_no_live_token_needs_no_revocation() {
 #[tokio::test]
 async fn unknown_permissions_are_refused_and_admins_keep_editing_roles() {
     let school = School::open().await;
-    let refused = put_role(&school.auth, Actor::NOBODY, role("teacher", &["courses:eat"])).await;
+    let refused = put_role(&school.auth, &Reach::SYSTEM, role("teacher", &["courses:eat"])).await;
     assert_eq!(refused.unwrap_err().code(), &codes::UNKNOWN_PERMISSION);
-    let admin = put_role(&school.auth, Actor::NOBODY, role("admin", &[]))
+    let admin = put_role(&school.auth, &Reach::SYSTEM, role("admin", &[]))
         .await
         .unwrap();
     assert_eq!(admin.permissions, ["roles:write"]);
     put_role(
         &school.auth,
-        Actor::NOBODY,
+        &Reach::SYSTEM,
         role("librarian", &["categories:write"]),
     )
     .await

@@ -14,9 +14,9 @@ use typed_id::UserId;
 use crate::app::{Auth, Parts};
 use crate::config::Settings;
 use crate::storage::users::{self, Changes, User};
-use crate::usecases::audit::Actor;
 use crate::usecases::grant::Tokens;
 use crate::usecases::login::{SignIn, login};
+use crate::usecases::reach::Reach;
 use crate::usecases::register::register;
 use crate::usecases::update_user::update_user;
 use crate::usecases::verify_email::verify_email;
@@ -41,6 +41,8 @@ pub fn settings(encryption_key: &str) -> Settings {
         "access": {"ttl_seconds": 900},
         "sessions": {"absolute_days": 30, "idle_days": 14},
         "passwords": {"parallel": 0, "queue": 500},
+        "admins_need_second_factor": false,
+        "oidc": {},
     });
     serde_json::from_value(settings).unwrap()
 }
@@ -51,8 +53,12 @@ impl School {
     }
 
     pub async fn open_at(clock: Clock) -> Self {
+        Self::open_with(clock, settings(ENCRYPTION_KEY)).await
+    }
+
+    pub async fn open_with(clock: Clock, settings: Settings) -> Self {
         let (database, redis) = (TestDatabase::new("auth").await, TestRedis::new());
-        let auth = assemble(&database, &redis, &clock, ENCRYPTION_KEY);
+        let auth = assemble(&database, &redis, &clock, settings);
         auth.ensure_roles().await.unwrap();
         auth.keys.refresh().await.unwrap();
         Self {
@@ -65,7 +71,7 @@ impl School {
 
     /// A process beside this one.
     pub fn other_instance(&self, encryption_key: &str) -> Auth {
-        assemble(&self.database, &self.redis, &self.clock, encryption_key)
+        assemble(&self.database, &self.redis, &self.clock, settings(encryption_key))
     }
 
     pub async fn register(&self, email: &str) -> User {
@@ -84,7 +90,7 @@ impl School {
             role: Some(role.to_owned()),
             ..Changes::default()
         };
-        let user = update_user(&self.auth, Actor::NOBODY, user.id, changes)
+        let user = update_user(&self.auth, &Reach::SYSTEM, user.id, changes)
             .await
             .unwrap();
         self.clock.advance(std::time::Duration::from_secs(1));
@@ -184,7 +190,7 @@ pub fn request(email: &str) -> RegisterRequest {
     }
 }
 
-fn assemble(database: &TestDatabase, redis: &TestRedis, clock: &Clock, encryption_key: &str) -> Auth {
+fn assemble(database: &TestDatabase, redis: &TestRedis, clock: &Clock, settings: Settings) -> Auth {
     let redis = RedisSettings {
         url: redis.url().into(),
         prefix: redis.prefix().into(),
@@ -200,5 +206,5 @@ fn assemble(database: &TestDatabase, redis: &TestRedis, clock: &Clock, encryptio
         data_holders: Vec::new(),
         operation_holders: Vec::new(),
     };
-    Auth::assemble(parts, settings(encryption_key)).unwrap()
+    Auth::assemble(parts, settings).unwrap()
 }

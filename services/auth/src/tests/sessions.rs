@@ -8,9 +8,9 @@ use test_support::{count_queries, eventually};
 use super::school::{PASSWORD, School, sign_in};
 use crate::jobs::remove_expired;
 use crate::storage::users::Changes;
-use crate::usecases::audit::Actor;
 use crate::usecases::login::login;
 use crate::usecases::logout::logout;
+use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
 use crate::usecases::sessions::{end_other_sessions, end_session, list_sessions};
 use crate::usecases::update_user::update_user;
@@ -100,7 +100,7 @@ async fn whatever_is_wrong_signing_in_answers_alike() {
         is_active: Some(false),
         ..Changes::default()
     };
-    update_user(&school.auth, Actor::NOBODY, can.id, inactive)
+    update_user(&school.auth, &Reach::SYSTEM, can.id, inactive)
         .await
         .unwrap();
     let mut answers = Vec::new();

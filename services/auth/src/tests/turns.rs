@@ -6,10 +6,10 @@ use futures::future::{join, join_all};
 use super::school::{PASSWORD, School, sign_in};
 use crate::storage::roles::Role;
 use crate::storage::users::Changes;
-use crate::usecases::audit::Actor;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::login::login;
 use crate::usecases::put_role::put_role;
+use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
 use crate::usecases::request_password_reset::request_password_reset;
 use crate::usecases::update_user::update_user;
@@ -32,7 +32,7 @@ async fn no_token_outlives_a_change_of_its_role() {
         let renewals = (0..6).map(|_| refresh(&school.auth, refresh_token.clone()));
         let (renewed, changed) = join(
             join_all(renewals),
-            update_user(&school.auth, Actor::NOBODY, ada.id, role(new)),
+            update_user(&school.auth, &Reach::SYSTEM, ada.id, role(new)),
         )
         .await;
         changed.unwrap();
@@ -61,10 +61,11 @@ async fn no_token_outlives_a_change_of_its_permissions() {
             name: "teacher".into(),
             permissions: permissions.clone(),
             require_totp: false,
+            department_scoped: false,
         };
         let renewals = (0..6).map(|_| refresh(&school.auth, refresh_token.clone()));
         let (renewed, changed) =
-            join(join_all(renewals), put_role(&school.auth, Actor::NOBODY, wanted)).await;
+            join(join_all(renewals), put_role(&school.auth, &Reach::SYSTEM, wanted)).await;
         changed.unwrap();
         for tokens in renewed.into_iter().map(Result::unwrap) {
             if let Ok(caller) = school.verify(&tokens.access_token).await {
@@ -116,11 +117,12 @@ async fn admins_who_step_back_at_once_leave_one() {
         school.user("can@school.test", "admin").await,
     );
     for _ in 0..10 {
-        let back = [ada.id, can.id].map(|id| update_user(&school.auth, Actor::NOBODY, id, role("student")));
+        let system = Reach::SYSTEM;
+        let back = [ada.id, can.id].map(|id| update_user(&school.auth, &system, id, role("student")));
         let outcomes = join_all(back).await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
         for id in [ada.id, can.id] {
-            update_user(&school.auth, Actor::NOBODY, id, role("admin"))
+            update_user(&school.auth, &Reach::SYSTEM, id, role("admin"))
                 .await
                 .unwrap();
         }

@@ -1,14 +1,17 @@
 use contracts::auth::v1::CreateUserRequest;
 use event_bus::outbox;
-use postgres::{WriteError, violated_constraint};
+use postgres::WriteError;
 use problem::{Problem, codes};
 use serde_json::json;
 use typed_id::UserId;
 
-use super::audit::{self, Act, Actor};
+use super::audit::{self, Act};
 use super::events::{self, MailError};
+use super::list_departments::forget_departments;
+use super::reach::Reach;
 use crate::app::Auth;
 use crate::domain::{email, name};
+use crate::storage::roles;
 use crate::storage::users::{self, NewUser, User};
 
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,8 @@ enum CreateError {
     EmailTaken,
     #[error("there is no such role")]
     UnknownRole,
+    #[error("the role is more than the caller has")]
+    MoreThanCaller,
     #[error(transparent)]
     Mail(#[from] MailError),
     #[error(transparent)]
@@ -25,10 +30,7 @@ enum CreateError {
 
 impl From<sqlx::Error> for CreateError {
     fn from(fault: sqlx::Error) -> Self {
-        match violated_constraint(&fault) {
-            Some("users_role_fkey") => Self::UnknownRole,
-            _ => Self::Write(fault.into()),
-        }
+        Self::Write(fault.into())
     }
 }
 
@@ -37,6 +39,7 @@ impl From<CreateError> for Problem {
         match fault {
             CreateError::EmailTaken => Self::new(&codes::EMAIL_TAKEN),
             CreateError::UnknownRole => Self::new(&codes::UNKNOWN_ROLE),
+            CreateError::MoreThanCaller => Self::new(&codes::MORE_THAN_YOURS),
             CreateError::Mail(fault) => fault.into(),
             CreateError::Write(fault) => fault.into(),
         }
@@ -44,9 +47,20 @@ impl From<CreateError> for Problem {
 }
 
 /// Makes an account for somebody, who gets a mail with a link to set a password (instead of A-AUTH-04's password by mail).
-pub async fn create_user(app: &Auth, actor: Actor, request: CreateUserRequest) -> Result<User, Problem> {
+pub async fn create_user(app: &Auth, reach: &Reach, request: CreateUserRequest) -> Result<User, Problem> {
     let (now, full_name) = (app.clock.now(), name::trimmed(&request.full_name)?);
+    // Who manages a department makes its users.
+    let named = request.department.as_deref().map(str::trim);
+    let department = named.or(reach.department()).unwrap_or_default().to_owned();
+    if !reach.covers(&department) {
+        return Err(Problem::new(&codes::OTHER_DEPARTMENT));
+    }
+    let reach = reach.clone();
     let created = app.db.write(move |mut tx| async move {
+        let role = roles::share(&mut tx, &request.role).await?;
+        if !reach.holds(&role.ok_or(CreateError::UnknownRole)?) {
+            return Err(CreateError::MoreThanCaller);
+        }
         let email = request.email.trim().to_owned();
         let new = NewUser {
             id: UserId::new(now),
@@ -56,7 +70,7 @@ pub async fn create_user(app: &Auth, actor: Actor, request: CreateUserRequest) -
             role: &request.role,
             locale: request.locale.as_deref().unwrap_or("tr"),
             email_verified_at: None,
-            department: request.department.as_deref().unwrap_or_default(),
+            department: &department,
             student_id: request.student_id.as_deref().unwrap_or_default(),
             now,
         };
@@ -65,9 +79,13 @@ pub async fn create_user(app: &Auth, actor: Actor, request: CreateUserRequest) -
             .ok_or(CreateError::EmailTaken)?;
         outbox::append(&mut tx, &events::registered(&user)).await?;
         let act = Act::on_user("user.created", user.id).with(json!({"role": user.role}));
-        audit::record(&mut *tx, actor, act, now).await?;
+        audit::record(&mut *tx, reach.actor, act, now).await?;
         events::request_password(&mut tx, &user, true).await?;
         Ok::<_, CreateError>(tx.commit(user).await?)
     });
-    Ok(created.await?)
+    let user: User = created.await?;
+    if !user.department.is_empty() {
+        forget_departments(app).await;
+    }
+    Ok(user)
 }

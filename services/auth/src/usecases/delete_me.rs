@@ -10,7 +10,7 @@ use super::audit::{self, Act, Actor};
 use super::{events, revoke, second_factor};
 use crate::app::Auth;
 use crate::storage::operations::{self, NewOperation, Operation};
-use crate::storage::{erasures, sessions, users};
+use crate::storage::{erasures, service_accounts, sessions, users};
 
 const KIND: &str = "erasure";
 
@@ -42,6 +42,8 @@ pub async fn delete_me(app: &Auth, caller: &Caller) -> Result<Operation, Problem
         let ended = sessions::end(&mut tx, user, None, None, now).await?;
         let mut entries = revoke::of_sessions(&ended, now, ttl);
         entries.extend(revoke::of_users(&[user], now, ttl));
+        let programs = service_accounts::of_makers(&mut tx, &[user.0]).await?;
+        entries.extend(revoke::of_users(&programs, now, ttl));
         revoke::record(&mut tx, &entries).await?;
         let version = erasures::blank_account(&mut tx, user, now).await?;
         let new = NewOperation {

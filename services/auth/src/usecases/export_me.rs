@@ -32,6 +32,10 @@ const OWN: PersonalData = PersonalData {
             "SELECT id, device, ip, created_at, last_used_at, expires_at, ended_at FROM auth.sessions WHERE user_id = $1",
         ),
         (
+            "identities",
+            "SELECT provider, issuer, subject, email, created_at, last_used_at FROM auth.identities WHERE user_id = $1",
+        ),
+        (
             "audit_log",
             "SELECT at, action, target_kind, target_id, ip FROM auth.audit_log
              WHERE actor_id = $1 OR target_id = $1::text ORDER BY id",

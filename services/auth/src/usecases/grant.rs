@@ -1,7 +1,7 @@
 //! Access tokens say what was true when they were made: the account and its role are locked meanwhile, so that whoever changes
 //! them revokes these tokens too.
 
-use access_token::UserToken;
+use access_token::{UserToken, permissions};
 use postgres::WriteTx;
 use problem::Problem;
 use time::OffsetDateTime;
@@ -51,6 +51,11 @@ pub async fn holder(tx: &mut WriteTx, id: UserId) -> Result<Option<Holder>, sqlx
 impl Holder {
     pub fn may(&self, permission: &str) -> bool {
         self.permissions.iter().any(|own| own == permission)
+    }
+
+    /// What the holder has of some permissions.
+    pub fn of(&self, permissions: &[String]) -> Vec<String> {
+        permissions::common(permissions, &self.permissions)
     }
 
     /// Signs an access token; after the commit.

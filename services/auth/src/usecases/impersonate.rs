@@ -5,6 +5,7 @@ use typed_id::{SessionId, UserId};
 
 use super::audit::{self, Act, Actor};
 use super::grant;
+use super::reach::{Reach, ReachError};
 use crate::app::Auth;
 use crate::storage::sessions::{self, Session};
 
@@ -20,13 +21,16 @@ pub async fn impersonate(
     if actor == target {
         return Err(refused());
     }
+    let reach = Reach::of(app, caller).await?;
     let (ttl, reason) = (app.settings.access.ttl(), reason.to_owned());
     let begun = app.db.write(move |mut tx| async move {
+        // Nobody becomes what they lack.
+        reach.lock_managed(&mut tx, target).await?;
         let Some(holder) = grant::holder(&mut tx, target).await? else {
-            return tx.rollback(None).await;
+            return Ok(tx.rollback(None).await?);
         };
         if holder.may(permissions::USERS_IMPERSONATE) || holder.user.role == "admin" {
-            return tx.rollback(Some(None)).await;
+            return Ok(tx.rollback(Some(None)).await?);
         }
         let session = Session {
             id: SessionId::new(holder.at),
@@ -43,7 +47,7 @@ pub async fn impersonate(
         let act = Act::on_user("impersonation.begun", target)
             .with(json!({"reason": reason, "session_id": session.id}));
         audit::record(&mut *tx, Actor::user(actor), act, holder.at).await?;
-        tx.commit(Some(Some((holder, session.id)))).await
+        Ok::<_, ReachError>(tx.commit(Some(Some((holder, session.id)))).await?)
     });
     let (holder, session) = begun
         .await?

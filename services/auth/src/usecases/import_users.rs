@@ -1,4 +1,7 @@
-use std::collections::{HashMap, HashSet};
+mod rules;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use access_token::{Caller, Revocation};
 use base64::Engine;
@@ -15,20 +18,20 @@ use uuid::Uuid;
 
 use super::audit::{self, Act, Actor};
 use super::events::{self, MailError};
+use super::list_departments::forget_departments;
 use super::operations::LEASE;
 use super::revoke;
 use crate::app::Auth;
-use crate::domain::{email, foreign_hash};
+use crate::domain::email;
 use crate::storage::imports::{self, Known, Wanted};
 use crate::storage::operations::{self, Claimed, NewOperation, Operation};
-use crate::storage::roles;
+use crate::storage::service_accounts;
+use rules::{Accepted, Importer, Refusal, Verdict};
 
 pub const KIND: &str = "user_import";
 /// Lines in one transaction.
 const BATCH: usize = 500;
 const MAX_BYTES: usize = 10 << 20;
-const MAX_EMAIL_CHARS: usize = 254;
-const MAX_TEXT_CHARS: usize = 200;
 
 /// What became of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -119,12 +122,7 @@ pub async fn run(app: &Auth, claimed: Claimed) -> Result<Vec<u8>, Problem> {
         ignored_columns: people.ignored_columns().to_vec(),
         ..Report::default()
     };
-    let known_roles: HashSet<String> = roles::all(app.db.primary())
-        .await
-        .map_err(postgres::problem_of)?
-        .into_iter()
-        .map(|role| role.name)
-        .collect();
+    let importer = Arc::new(Importer::of(app, claimed.owner_id).await?);
     let rows: Vec<Result<PersonRow, RowFault>> = people.collect();
     let total = i32::try_from(rows.len()).unwrap_or(i32::MAX);
     for (batch, rows) in rows.chunks(BATCH).enumerate() {
@@ -134,17 +132,16 @@ pub async fn run(app: &Auth, claimed: Claimed) -> Result<Vec<u8>, Problem> {
             .map_err(postgres::problem_of)?;
         let mut accepted = Vec::new();
         for row in rows {
-            match row
-                .as_ref()
-                .map_err(of_fault)
-                .and_then(|row| checked(row, &known_roles))
-            {
+            match row.as_ref().map_err(of_fault).and_then(|row| importer.check(row)) {
                 Ok(row) => accepted.push(row),
                 Err(line) => report.lines.push(line),
             }
         }
-        let lines = import_batch(app, accepted, dry_run, invite).await?;
+        let lines = import_batch(app, Arc::clone(&importer), accepted, dry_run, invite).await?;
         report.lines.extend(lines);
+    }
+    if !dry_run {
+        forget_departments(app).await;
     }
     report.lines.sort_by_key(|line| line.line);
     let count = |outcome: &str| report.lines.iter().filter(|line| line.outcome == outcome).count();
@@ -164,80 +161,10 @@ fn of_fault(fault: &RowFault) -> Line {
     }
 }
 
-/// A row that the school can take.
-#[derive(Debug, Clone)]
-struct Accepted {
-    line: u64,
-    wanted: Wanted,
-    hash: Option<String>,
-    deactivate: bool,
-}
-
-fn checked(row: &PersonRow, known_roles: &HashSet<String>) -> Result<Accepted, Line> {
-    let refused = |code: &str, detail: &str| Line {
-        line: row.line,
-        email: row.email.clone(),
-        outcome: "refused",
-        code: code.to_owned(),
-        detail: detail.to_owned(),
-    };
-    let role = row.role.clone().unwrap_or_else(|| "student".to_owned());
-    // A file is no place to make somebody an admin.
-    if role == "admin" || !known_roles.contains(&role) {
-        return Err(refused(
-            "role.unknown",
-            "has to be a role of the school other than admin",
-        ));
-    }
-    let address = row.email.trim();
-    if address.chars().count() > MAX_EMAIL_CHARS || !contracts::validate::is_email(address) {
-        return Err(refused("email.invalid", "has to be an e-mail address"));
-    }
-    let text = |value: &Option<String>| value.as_deref().unwrap_or_default().trim().to_owned();
-    let (department, student_id) = (text(&row.department), text(&row.student_id));
-    let name = row.full_name.trim().to_owned();
-    if name.is_empty()
-        || [&name, &department, &student_id]
-            .iter()
-            .any(|t| t.chars().count() > MAX_TEXT_CHARS)
-    {
-        return Err(refused("full_name.invalid", "names are 1 to 200 characters long"));
-    }
-    if row
-        .password_hash
-        .as_deref()
-        .is_some_and(|hash| !foreign_hash::is_known(hash))
-    {
-        return Err(refused(
-            "password_hash.unknown",
-            "is no hash of a kind that can be verified",
-        ));
-    }
-    let locale = row
-        .locale
-        .clone()
-        .filter(|locale| locale == "en")
-        .unwrap_or_else(|| "tr".to_owned());
-    Ok(Accepted {
-        line: row.line,
-        wanted: Wanted {
-            email: address.to_owned(),
-            email_key: email::key(address),
-            full_name: name,
-            role,
-            locale,
-            department,
-            student_id,
-            external_id: text(&row.external_id),
-        },
-        hash: row.password_hash.clone(),
-        deactivate: row.deactivate,
-    })
-}
-
 /// One transaction; a dry run rolls it back, so that it reports what would be.
 async fn import_batch(
     app: &Auth,
+    importer: Arc<Importer>,
     rows: Vec<Accepted>,
     dry_run: bool,
     invite: bool,
@@ -247,7 +174,7 @@ async fn import_batch(
     }
     let ttl = app.settings.access.ttl();
     let imported = app.db.write(move |mut tx| async move {
-        let (lines, entries) = import_rows(&mut tx, &rows, invite, ttl).await?;
+        let (lines, entries) = import_rows(&mut tx, &importer, &rows, invite, ttl).await?;
         if dry_run {
             return Ok(tx.rollback((lines, Vec::new())).await?);
         }
@@ -260,6 +187,7 @@ async fn import_batch(
 
 async fn import_rows(
     tx: &mut WriteTx,
+    importer: &Importer,
     rows: &[Accepted],
     invite: bool,
     ttl: time::Duration,
@@ -273,25 +201,23 @@ async fn import_rows(
         .collect();
     let (mut new, mut changed, mut gone, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in rows {
-        let found = known.get(&row.wanted.email_key);
-        let outcome = match found {
-            None if row.deactivate => "unchanged",
+        let outcome = match known.get(&row.wanted.email_key) {
+            None if row.deactivate => Ok("unchanged"),
             None => {
                 new.push((UserId::new(now), row.wanted.clone()));
-                "created"
+                Ok("created")
             }
-            Some(found) if row.deactivate && found.role == "admin" => "refused",
-            Some(found) if row.deactivate && found.is_active => {
-                gone.push(found.id);
-                "deactivated"
-            }
-            Some(found) => match merged(found, &row.wanted) {
-                Some(wanted) if !row.deactivate => {
+            Some(found) => importer.judge(row, found).map(|verdict| match verdict {
+                Verdict::Leave => "unchanged",
+                Verdict::Update(wanted) => {
                     changed.push((found.id, wanted));
                     "updated"
                 }
-                _ => "unchanged",
-            },
+                Verdict::Deactivate => {
+                    gone.push(found.id);
+                    "deactivated"
+                }
+            }),
         };
         lines.push(line(row, outcome));
     }
@@ -324,44 +250,20 @@ async fn import_rows(
     updated.extend(imports::deactivate(tx, &gone, now).await?);
     let updates: Vec<_> = updated.iter().map(events::updated).collect();
     outbox::append_all(tx, &updates).await?;
-    let ids: Vec<UserId> = gone.into_iter().map(UserId).collect();
+    let mut ids = service_accounts::of_makers(tx, &gone).await?;
+    ids.extend(gone.into_iter().map(UserId));
     let entries = revoke::of_users(&ids, now, ttl);
     revoke::record(tx, &entries).await?;
     Ok((lines, entries))
 }
 
-fn line(row: &Accepted, outcome: &'static str) -> Line {
-    let refused = outcome == "refused";
+fn line(row: &Accepted, outcome: Result<&'static str, Refusal>) -> Line {
+    let (code, detail) = outcome.err().unwrap_or_default();
     Line {
         line: row.line,
         email: row.wanted.email.clone(),
-        outcome,
-        code: if refused {
-            "role.admin".into()
-        } else {
-            String::new()
-        },
-        detail: if refused {
-            "admins are not deactivated by files".into()
-        } else {
-            String::new()
-        },
+        outcome: outcome.unwrap_or("refused"),
+        code: code.to_owned(),
+        detail: detail.to_owned(),
     }
-}
-
-/// What the account is to be; `None` when it is that already. What the file does not say stays.
-fn merged(known: &Known, wanted: &Wanted) -> Option<Wanted> {
-    let or = |new: &String, old: &String| if new.is_empty() { old.clone() } else { new.clone() };
-    let merged = Wanted {
-        full_name: wanted.full_name.clone(),
-        department: or(&wanted.department, &known.department),
-        student_id: or(&wanted.student_id, &known.student_id),
-        external_id: or(&wanted.external_id, &known.external_id),
-        ..wanted.clone()
-    };
-    let same = merged.full_name == known.full_name
-        && merged.department == known.department
-        && merged.student_id == known.student_id
-        && merged.external_id == known.external_id;
-    (!same).then_some(merged)
 }

@@ -2,6 +2,7 @@ use problem::Problem;
 use typed_id::UserId;
 use unicode_normalization::UnicodeNormalization;
 
+use super::reach::Reach;
 use crate::app::Auth;
 use crate::storage::users::{self, User};
 
@@ -12,9 +13,10 @@ pub struct Page {
     pub next_page_token: String,
 }
 
-/// Users, newest first, by role, department and part of a name or address. One query.
+/// Users, newest first, by role, department and part of a name or address, as far as the caller's reach goes. One query.
 pub async fn list_users(
     app: &Auth,
+    reach: &Reach,
     search: Option<&str>,
     role: Option<&str>,
     department: Option<&str>,
@@ -25,6 +27,13 @@ pub async fn list_users(
         .map(str::trim)
         .filter(|text| !text.is_empty())
         .map(|text| text.nfkc().collect::<String>());
+    let department = department.or(reach.department());
+    if department.is_some_and(|department| !reach.covers(department)) {
+        return Ok(Page {
+            users: Vec::new(),
+            next_page_token: String::new(),
+        });
+    }
     let scope = format!("users:{search:?}:{role:?}:{department:?}");
     let before: Option<UserId> = app.pages.open(&scope, token)?;
     let mut rows = users::page(

@@ -4,6 +4,7 @@ use time::Duration;
 use typed_id::SessionId;
 
 use super::audit::{self, Act, Actor};
+use super::begin_session::{Place, begin_session};
 use super::grant::{self, Holder, Tokens};
 use super::{second_factor, tries};
 use crate::app::Auth;
@@ -11,8 +12,7 @@ use crate::domain::device::{self, Counted};
 use crate::domain::email;
 use crate::domain::secret::{self, Kind};
 use crate::storage::credentials::{self, Credentials};
-use crate::storage::sessions::{self, Session};
-use crate::storage::{passwords, refresh_tokens, sign_in_tries};
+use crate::storage::{passwords, sign_in_tries};
 
 /// What a client shows to sign in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,17 +32,12 @@ enum Outcome {
 
 /// Signs in with a password, and a second factor where there is one. Whatever was wrong, the answer and its time are the same.
 pub async fn login(app: &Auth, shown: SignIn<'_>) -> Result<Tokens, Problem> {
-    let context = request_context::current();
-    let device = context
-        .user_agent
-        .map(|agent| agent.to_string())
-        .unwrap_or_default();
-    let ip = context.client_ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let place = Place::here();
     let email_key = email::key(shown.email);
-    let found = credentials::by_email(app.db.primary(), &email_key, &ip, &device)
+    let found = credentials::by_email(app.db.primary(), &email_key, &place.ip, &place.device)
         .await
         .map_err(postgres::problem_of)?;
-    let subject = subject(app, &email_key, shown, found.as_ref(), (&ip, &device));
+    let subject = subject(app, &email_key, shown, found.as_ref(), (&place.ip, &place.device));
     tries::take(app, &subject).await?;
     let hash = found.as_ref().and_then(|found| found.hash.clone());
     let verified = app.passwords.verify(shown.password, hash).await?;
@@ -83,23 +78,9 @@ pub async fn login(app: &Auth, shown: SignIn<'_>) -> Result<Tokens, Problem> {
         if let (Some(new), Some(old)) = (&new_hash, &user.hash) {
             passwords::rehash(&mut tx, user.user_id, old, new).await?;
         }
-        let session = Session {
-            id: SessionId::new(holder.at),
-            user_id: user.user_id,
-            device,
-            ip,
-            created_at: holder.at,
-            last_used_at: holder.at,
-            expires_at: holder.at + absolute,
-            ended_at: None,
-            impersonator_id: None,
-        };
-        sessions::insert(&mut tx, &session).await?;
-        refresh_tokens::insert(&mut tx, &hashed, session.id, holder.at).await?;
+        let session = begin_session(&mut tx, &holder, place, &hashed, absolute, json!({})).await?;
         sign_in_tries::reset(&mut *tx, &subject).await?;
-        let act = Act::on_user("sign_in.succeeded", user.user_id).with(json!({"session_id": session.id}));
-        audit::record(&mut *tx, Actor::user(user.user_id), act, holder.at).await?;
-        Ok::<_, second_factor::TakeError>(tx.commit(Outcome::Begun(Box::new(holder), session.id)).await?)
+        Ok::<_, second_factor::TakeError>(tx.commit(Outcome::Begun(Box::new(holder), session)).await?)
     });
     match begun.await? {
         Outcome::Begun(holder, session) => holder.tokens(app, session, refresh_token, device_token),

@@ -1,12 +1,19 @@
-use access_token::permissions;
+use access_token::{Revocation, permissions};
+use postgres::WriteError;
 use problem::{Problem, codes};
 use serde_json::json;
 
-use super::audit::{self, Act, Actor};
+use super::audit::{self, Act};
+use super::reach::Reach;
 use super::revoke;
 use crate::app::Auth;
 use crate::storage::roles::{self, Role};
-use crate::storage::users;
+use crate::storage::{service_accounts, users};
+
+enum Outcome {
+    Put(Vec<Revocation>),
+    MoreThanCaller,
+}
 
 /// Every role.
 pub async fn list_roles(app: &Auth) -> Result<Vec<Role>, Problem> {
@@ -14,7 +21,7 @@ pub async fn list_roles(app: &Auth) -> Result<Vec<Role>, Problem> {
 }
 
 /// Makes or changes a role. Its holders' live tokens become void, so that the next ones carry the new permissions.
-pub async fn put_role(app: &Auth, actor: Actor, mut role: Role) -> Result<Role, Problem> {
+pub async fn put_role(app: &Auth, reach: &Reach, mut role: Role) -> Result<Role, Problem> {
     if let Some(unknown) = role
         .permissions
         .iter()
@@ -23,15 +30,24 @@ pub async fn put_role(app: &Auth, actor: Actor, mut role: Role) -> Result<Role, 
         return Err(Problem::new(&codes::UNKNOWN_PERMISSION)
             .with_detail(format!("There is no permission {unknown:?}.")));
     }
+    let is_unbounded = |p: &String| permissions::UNBOUNDED.contains(&p.as_str());
+    if role.department_scoped && (role.name == "admin" || role.permissions.iter().any(is_unbounded)) {
+        return Err(Problem::new(&codes::NOT_FOR_A_DEPARTMENT));
+    }
     // Who can edit roles must not be able to lock everybody out of editing them.
     if role.name == "admin" && !role.permissions.iter().any(|p| p == permissions::ROLES_WRITE) {
         role.permissions.push(permissions::ROLES_WRITE.to_owned());
     }
-    let ttl = app.settings.access.ttl();
+    let (reach, ttl) = (reach.clone(), app.settings.access.ttl());
     let wanted = role.clone();
     let put = app.db.write(move |mut tx| async move {
-        if roles::lock(&mut tx, &wanted.name).await?.as_ref() == Some(&wanted) {
-            return tx.rollback(Vec::new()).await;
+        let before = roles::lock(&mut tx, &wanted.name).await?;
+        // Neither what it is nor what it becomes may be more than the caller's own.
+        if !reach.holds(&wanted) || before.as_ref().is_some_and(|before| !reach.holds(before)) {
+            return tx.rollback(Outcome::MoreThanCaller).await;
+        }
+        if before.as_ref() == Some(&wanted) {
+            return tx.rollback(Outcome::Put(Vec::new())).await;
         }
         let now = tx.clock().now();
         roles::put(&mut tx, &wanted, now).await?;
@@ -39,16 +55,27 @@ pub async fn put_role(app: &Auth, actor: Actor, mut role: Role) -> Result<Role, 
             action: "role.changed",
             target_kind: "role",
             target_id: wanted.name.clone(),
-            details: json!({"permissions": wanted.permissions, "require_totp": wanted.require_totp}),
+            details: json!({
+                "permissions": wanted.permissions,
+                "require_totp": wanted.require_totp,
+                "department_scoped": wanted.department_scoped,
+            }),
         };
-        audit::record(&mut *tx, actor, act, now).await?;
+        audit::record(&mut *tx, reach.actor, act, now).await?;
         // Tokens come with a use of a session, so that only recent ones are live.
-        let holders = users::holders_since(&mut tx, &wanted.name, now - ttl - revoke::SLACK).await?;
+        let since = now - ttl - revoke::SLACK;
+        let mut holders = users::holders_since(&mut tx, &wanted.name, since).await?;
+        holders.extend(service_accounts::of_role_since(&mut tx, &wanted.name, since).await?);
         let entries = revoke::of_users(&holders, now, ttl);
         revoke::record(&mut tx, &entries).await?;
-        tx.commit(entries).await
+        tx.commit(Outcome::Put(entries)).await
     });
-    let entries = put.await?;
-    revoke::announce(app, &entries).await;
-    Ok(role)
+    let put: Result<_, WriteError> = put.await;
+    match put? {
+        Outcome::Put(entries) => {
+            revoke::announce(app, &entries).await;
+            Ok(role)
+        }
+        Outcome::MoreThanCaller => Err(Problem::new(&codes::MORE_THAN_YOURS)),
+    }
 }

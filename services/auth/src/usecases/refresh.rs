@@ -1,8 +1,10 @@
 use access_token::Revocation;
 use problem::{Problem, codes};
+use serde_json::json;
 use time::Duration;
 use typed_id::SessionId;
 
+use super::audit::{self, Act, Actor};
 use super::grant::{self, Holder, Tokens};
 use super::revoke;
 use crate::app::Auth;
@@ -61,6 +63,9 @@ pub async fn refresh(app: &Auth, presented: String) -> Result<Tokens, Problem> {
                     sessions::end(&mut tx, owner.user_id, Some(owner.session_id), None, holder.at).await?;
                 let entries = revoke::of_sessions(&ended, holder.at, ttl);
                 revoke::record(&mut tx, &entries).await?;
+                let act = Act::on_user("refresh_token.reused", owner.user_id)
+                    .with(json!({"session_id": owner.session_id}));
+                audit::record(&mut *tx, Actor::NOBODY, act, holder.at).await?;
                 return tx.commit(Outcome::Reused(entries)).await;
             }
         }

@@ -8,6 +8,7 @@ use contracts::events::v1::TokenRevoked;
 use contracts::timestamp;
 use event_bus::outbox;
 use postgres::WriteTx;
+use service_runtime::revocation_mirror;
 use time::{Duration, OffsetDateTime};
 use typed_id::{SessionId, UserId};
 
@@ -69,6 +70,7 @@ pub async fn announce(app: &Auth, entries: &[Revocation]) {
         .iter()
         .for_each(|entry| app.revocations.apply(entry.clone()));
     let now = app.clock.now();
+    revocation_mirror::write(&app.redis, entries, now).await;
     for batch in entries.chunks(MIRRORED_AT_ONCE) {
         let mirrored = app.redis.run(|client| async move {
             let pipeline = client.pipeline();

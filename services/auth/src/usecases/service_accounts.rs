@@ -7,7 +7,7 @@ use typed_id::{SessionId, TokenId, UserId};
 use uuid::Uuid;
 
 use super::audit::{self, Act, Actor};
-use super::revoke;
+use super::{grant, revoke};
 use crate::app::Auth;
 use crate::domain::secret::{self, Kind};
 use crate::storage::service_accounts::{self, ServiceAccount};
@@ -40,7 +40,11 @@ pub async fn create(
             return Err(Problem::new(&codes::PERMISSION_DENIED));
         }
     }
-    let (now, creator) = (app.clock.now(), user.id);
+    // A program's program is answered for by the person behind both.
+    let maker = service_accounts::maker(app.db.primary(), user.id.0)
+        .await
+        .map_err(postgres::problem_of)?;
+    let (now, creator) = (app.clock.now(), maker.unwrap_or(user.id));
     let client_secret = secret::random(Kind::ServiceAccount).map_err(Problem::internal)?;
     let account = ServiceAccount {
         id: typed_id::new_uuid(now),
@@ -83,12 +87,36 @@ pub async fn end(app: &Auth, caller: &Caller, id: Uuid) -> Result<(), Problem> {
 }
 
 /// An access token for the secret, and its lifetime in seconds. Whatever is wrong is answered alike.
+///
+/// It carries what its maker has of what it was given: a program is no more than who answers for it, and rests while they do.
 pub async fn issue_token(app: &Auth, id: Uuid, client_secret: &str) -> Result<(String, i32), Problem> {
     let hash = secret::hash(client_secret);
     let used = app.db.write(move |mut tx| async move {
+        let maker = service_accounts::maker(&mut *tx, id).await?;
+        let holder = match maker {
+            // The maker's lock first, as everywhere: who changes them revokes this token too.
+            Some(maker) => grant::holder(&mut tx, maker).await?,
+            None => None,
+        };
         let now = tx.clock().now();
-        let account = service_accounts::used(&mut tx, id, &hash, now).await?;
-        tx.commit(account.map(|account| (account, now))).await
+        let account = match holder {
+            Some(holder) => service_accounts::used(&mut tx, id, &hash, now)
+                .await?
+                .map(|account| (holder, account)),
+            None => None,
+        };
+        let Some((holder, account)) = account else {
+            audit::record(&mut *tx, Actor::NOBODY, act("service_account.refused", id), now).await?;
+            return tx.commit(None).await;
+        };
+        let granted = holder.of(&account.permissions);
+        let act = act("service_account.token_issued", id).with(json!({"permissions": granted}));
+        audit::record(&mut *tx, Actor::user(UserId(id)), act, now).await?;
+        let account = ServiceAccount {
+            permissions: granted,
+            ..account
+        };
+        tx.commit(Some((account, holder.at))).await
     });
     let used: Result<_, WriteError> = used.await;
     let (account, now) = used?.ok_or_else(|| Problem::new(&codes::INVALID_CREDENTIALS))?;

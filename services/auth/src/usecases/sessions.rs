@@ -11,10 +11,13 @@ use crate::storage::sessions::{self, Session};
 
 /// The caller's live sessions, newest first.
 pub async fn list_sessions(app: &Auth, caller: &Caller) -> Result<Vec<Session>, Problem> {
-    let user = caller.user()?;
+    live(app, caller.user()?.id).await
+}
+
+pub(super) async fn live(app: &Auth, user: UserId) -> Result<Vec<Session>, Problem> {
     let now = app.clock.now();
     let idle_since = now - Duration::days(app.settings.sessions.idle_days);
-    sessions::live(app.db.primary(), user.id, now, idle_since)
+    sessions::live(app.db.primary(), user, now, idle_since)
         .await
         .map_err(postgres::problem_of)
 }
@@ -25,7 +28,12 @@ pub async fn end_session(app: &Auth, caller: &Caller, id: SessionId) -> Result<(
     if end_sessions(app, Actor::of(caller), user.id, Some(id), None).await? > 0 {
         return Ok(());
     }
-    let exists = sessions::exists(app.db.primary(), user.id, id)
+    check_exists(app, user.id, id).await
+}
+
+/// Whether it was a session of that user: then it is over.
+pub(super) async fn check_exists(app: &Auth, user: UserId, id: SessionId) -> Result<(), Problem> {
+    let exists = sessions::exists(app.db.primary(), user, id)
         .await
         .map_err(postgres::problem_of)?;
     if exists {

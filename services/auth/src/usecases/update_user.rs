@@ -1,25 +1,29 @@
 use access_token::{Caller, Revocation};
 use event_bus::outbox;
-use postgres::{WriteError, violated_constraint};
+use postgres::{WriteError, WriteTx, violated_constraint};
 use problem::{Problem, codes};
 use serde_json::json;
 use typed_id::UserId;
 
 use super::audit::{self, Act, Actor};
+use super::list_departments::forget_departments;
+use super::reach::{Reach, ReachError};
 use super::{events, revoke};
 use crate::app::Auth;
 use crate::domain::name;
-use crate::storage::sessions;
 use crate::storage::users::{self, Changes, User};
+use crate::storage::{roles, service_accounts, sessions};
 
 #[derive(Debug, thiserror::Error)]
 enum UpdateError {
-    #[error("there is no such user")]
-    NotFound,
     #[error("there is no such role")]
     UnknownRole,
     #[error("the last admin has to stay one")]
     LastAdmin,
+    #[error("it is the department of others")]
+    OtherDepartment,
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     #[error(transparent)]
     Write(#[from] WriteError),
 }
@@ -36,9 +40,10 @@ impl From<sqlx::Error> for UpdateError {
 impl From<UpdateError> for Problem {
     fn from(fault: UpdateError) -> Self {
         match fault {
-            UpdateError::NotFound => Self::new(&codes::NOT_FOUND),
             UpdateError::UnknownRole => Self::new(&codes::UNKNOWN_ROLE),
             UpdateError::LastAdmin => Self::new(&codes::LAST_ADMIN),
+            UpdateError::Reach(fault) => fault.into(),
+            UpdateError::OtherDepartment => Self::new(&codes::OTHER_DEPARTMENT),
             UpdateError::Write(fault) => fault.into(),
         }
     }
@@ -54,17 +59,18 @@ pub async fn update_me(app: &Auth, caller: &Caller, changes: Changes) -> Result<
         verified_at: None,
         ..changes
     };
-    update_user(app, Actor::of(caller), caller.user()?.id, own).await
+    update_user(app, &Reach::own(Actor::of(caller)), caller.user()?.id, own).await
 }
 
 /// Changes an account. A new role makes its tokens void, so that the next ones carry it; a deactivation ends its sessions.
 pub async fn update_user(
     app: &Auth,
-    actor: Actor,
+    reach: &Reach,
     id: UserId,
     mut changes: Changes,
 ) -> Result<User, Problem> {
-    let ttl = app.settings.access.ttl();
+    let (reach, ttl) = (reach.clone(), app.settings.access.ttl());
+    changes.department = changes.department.map(|name| name.trim().to_owned());
     changes.full_name = changes.full_name.as_deref().map(name::trimmed).transpose()?;
     if let Some(time_zone) = &changes.time_zone {
         check_time_zone(app, time_zone).await?;
@@ -72,14 +78,17 @@ pub async fn update_user(
     let updated = app.db.write(move |mut tx| async move {
         let loses_admin =
             changes.role.as_deref().is_some_and(|role| role != "admin") || changes.is_active == Some(false);
-        if loses_admin && users::lock_active_admins(&mut tx).await? == [id.0] {
+        // Before the account's own lock: admins are locked in the order of their ids.
+        let is_last = loses_admin && users::lock_active_admins(&mut tx).await? == [id.0];
+        let before = reach.lock_managed(&mut tx, id).await?;
+        if is_last {
             return Err(UpdateError::LastAdmin);
         }
-        let before = users::lock(&mut tx, id).await?.ok_or(UpdateError::NotFound)?;
+        check_wanted(&mut tx, &reach, &before, &changes).await?;
         let now = tx.clock().now();
         let user = users::update(&mut tx, id, &changes, now)
             .await?
-            .ok_or(UpdateError::NotFound)?;
+            .ok_or(ReachError::NotFound)?;
         let mut entries: Vec<Revocation> = Vec::new();
         if !user.is_active && before.is_active {
             let ended = sessions::end(&mut tx, id, None, None, now).await?;
@@ -87,17 +96,43 @@ pub async fn update_user(
         }
         if user.role != before.role || user.is_active != before.is_active {
             entries.extend(revoke::of_users(&[id], now, ttl));
+            // What one's programs may do changes along.
+            let programs = service_accounts::of_makers(&mut tx, &[id.0]).await?;
+            entries.extend(revoke::of_users(&programs, now, ttl));
         }
         revoke::record(&mut tx, &entries).await?;
         for act in acts(&before, &user) {
-            audit::record(&mut *tx, actor, act, now).await?;
+            audit::record(&mut *tx, reach.actor, act, now).await?;
         }
         outbox::append(&mut tx, &events::updated(&user)).await?;
-        Ok(tx.commit((user, entries)).await?)
+        let moved = user.department != before.department;
+        Ok(tx.commit((user, entries, moved)).await?)
     });
-    let (user, entries) = updated.await?;
+    let (user, entries, moved) = updated.await?;
     revoke::announce(app, &entries).await;
+    if moved {
+        forget_departments(app).await;
+    }
     Ok(user)
+}
+
+/// Neither the role nor the department that it gets may be beyond the caller's reach.
+async fn check_wanted(
+    tx: &mut WriteTx,
+    reach: &Reach,
+    before: &User,
+    changes: &Changes,
+) -> Result<(), UpdateError> {
+    if let Some(name) = changes.role.as_deref().filter(|role| *role != before.role) {
+        let role = roles::share(tx, name).await?.ok_or(UpdateError::UnknownRole)?;
+        if !reach.holds(&role) {
+            return Err(ReachError::MoreThanCaller.into());
+        }
+    }
+    match &changes.department {
+        Some(department) if !reach.covers(department) => Err(UpdateError::OtherDepartment),
+        _ => Ok(()),
+    }
 }
 
 /// What of a change is for the audit log.
@@ -106,6 +141,10 @@ fn acts(before: &User, after: &User) -> Vec<Act> {
     if before.role != after.role {
         let details = json!({"from": before.role, "to": after.role});
         acts.push(Act::on_user("user.role_changed", after.id).with(details));
+    }
+    if before.department != after.department {
+        let details = json!({"from": before.department, "to": after.department});
+        acts.push(Act::on_user("user.department_changed", after.id).with(details));
     }
     if before.is_active != after.is_active {
         let action = if after.is_active {

@@ -182,6 +182,26 @@ async fn an_essay_waits_for_a_person() {
 }
 
 #[tokio::test]
+async fn what_was_done_to_scores_is_only_added_to() {
+    let room = Classroom::open().await;
+    let entry = "INSERT INTO exam.audit (id, exam_id, actor_id, action, detail, at)
+                 VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'graded', '{}', now())";
+    let db = room.app.db.primary();
+    sqlx::query(entry).execute(db).await.unwrap();
+    for sql in [
+        "DELETE FROM exam.audit",
+        "UPDATE exam.audit SET action = 'x'",
+        "TRUNCATE exam.audit",
+    ] {
+        let refused = sqlx::query(sql).execute(db).await;
+        assert!(
+            refused.unwrap_err().to_string().contains("only added to"),
+            "{sql}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_regrade_takes_the_present_key_and_is_tried_first() {
     let room = Classroom::open().await;
     let (exam, students) = (room.exam(1, Changes::default()).await, room.students(3).await);

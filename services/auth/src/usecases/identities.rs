@@ -1,0 +1,36 @@
+use access_token::Caller;
+use problem::{Problem, codes};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::audit::{self, Act, Actor};
+use super::second_factor::check_fresh;
+use crate::app::Auth;
+use crate::storage::identities::{self, Identity};
+
+/// The identity providers that the caller is linked with.
+pub async fn list(app: &Auth, caller: &Caller) -> Result<Vec<Identity>, Problem> {
+    identities::of_user(app.db.primary(), caller.user()?.id)
+        .await
+        .map_err(postgres::problem_of)
+}
+
+/// Unlinks one. Not with a session that somebody may have found open.
+pub async fn unlink(app: &Auth, caller: &Caller, id: Uuid) -> Result<(), Problem> {
+    check_fresh(app, caller).await?;
+    let user = caller.in_person()?.id;
+    let removed = app.db.write(move |mut tx| async move {
+        if !identities::remove(&mut tx, user, id).await? {
+            return tx.rollback(false).await;
+        }
+        let act = Act::on_user("identity.unlinked", user).with(json!({"identity_id": id}));
+        let now = tx.clock().now();
+        audit::record(&mut *tx, Actor::user(user), act, now).await?;
+        tx.commit(true).await
+    });
+    if removed.await? {
+        Ok(())
+    } else {
+        Err(Problem::new(&codes::NOT_FOUND))
+    }
+}
