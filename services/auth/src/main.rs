@@ -8,7 +8,6 @@ mod grpc;
 mod jobs;
 mod keys;
 mod passwords;
-mod sealed;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,10 @@
 
 mod announcements;
 mod digests;
+mod receiver;
 mod relay;
 mod school;
 mod sending;
 mod telling;
 mod unsubscribing;
+mod webhooks;

@@ -72,18 +72,29 @@ pub enum MailKind {
     RegistrationRepeated,
     EnrollmentCreated,
     Announcement,
+    PasswordChanged,
+    SecondFactorEnabled,
+    SecondFactorDisabled,
+    RecoveryCodeUsed,
+    /// To admins: a webhook takes nothing.
+    WebhookDisabled,
     /// Several messages in one.
     Digest,
 }
 
 impl MailKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Welcome,
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::RegistrationRepeated,
         Self::EnrollmentCreated,
         Self::Announcement,
+        Self::PasswordChanged,
+        Self::SecondFactorEnabled,
+        Self::SecondFactorDisabled,
+        Self::RecoveryCodeUsed,
+        Self::WebhookDisabled,
         Self::Digest,
     ];
 
@@ -95,6 +106,11 @@ impl MailKind {
             Self::RegistrationRepeated => "registration_repeated",
             Self::EnrollmentCreated => "enrollment_created",
             Self::Announcement => "announcement",
+            Self::PasswordChanged => "password_changed",
+            Self::SecondFactorEnabled => "second_factor_enabled",
+            Self::SecondFactorDisabled => "second_factor_disabled",
+            Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::WebhookDisabled => "webhook_disabled",
             Self::Digest => "digest",
         }
     }
@@ -102,9 +118,15 @@ impl MailKind {
     /// `None` for a summary, which is about several.
     pub fn category(self) -> Option<Category> {
         match self {
-            Self::Welcome | Self::VerifyEmail | Self::ResetPassword | Self::RegistrationRepeated => {
-                Some(Category::Account)
-            }
+            Self::Welcome
+            | Self::VerifyEmail
+            | Self::ResetPassword
+            | Self::RegistrationRepeated
+            | Self::PasswordChanged
+            | Self::SecondFactorEnabled
+            | Self::SecondFactorDisabled
+            | Self::RecoveryCodeUsed
+            | Self::WebhookDisabled => Some(Category::Account),
             Self::EnrollmentCreated => Some(Category::Courses),
             Self::Announcement => Some(Category::Announcements),
             Self::Digest => None,
@@ -116,11 +138,18 @@ impl MailKind {
         self.category().map_or("digest", Category::as_str)
     }
 
-    /// C-JOB-04: what somebody waits for goes first.
+    /// C-JOB-04: what somebody waits for goes first, and what an owner has to know at once.
     pub fn priority(self) -> Priority {
         match self {
-            Self::VerifyEmail | Self::ResetPassword => Priority::High,
-            Self::Welcome | Self::RegistrationRepeated | Self::EnrollmentCreated => Priority::Default,
+            Self::VerifyEmail
+            | Self::ResetPassword
+            | Self::PasswordChanged
+            | Self::SecondFactorEnabled
+            | Self::SecondFactorDisabled
+            | Self::RecoveryCodeUsed => Priority::High,
+            Self::Welcome | Self::RegistrationRepeated | Self::EnrollmentCreated | Self::WebhookDisabled => {
+                Priority::Default
+            }
             Self::Announcement | Self::Digest => Priority::Low,
         }
     }
@@ -134,20 +163,22 @@ pub enum NotificationKind {
     CourseCompleted,
     ExamGraded,
     Announcement,
+    WebhookDisabled,
 }
 
 impl NotificationKind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Welcome,
         Self::EnrollmentCreated,
         Self::CourseCompleted,
         Self::ExamGraded,
         Self::Announcement,
+        Self::WebhookDisabled,
     ];
 
     pub fn category(self) -> Category {
         match self {
-            Self::Welcome => Category::Account,
+            Self::Welcome | Self::WebhookDisabled => Category::Account,
             Self::EnrollmentCreated | Self::CourseCompleted => Category::Courses,
             Self::ExamGraded => Category::Exams,
             Self::Announcement => Category::Announcements,
@@ -162,6 +193,7 @@ impl NotificationKind {
             Self::CourseCompleted => "course_completed",
             Self::ExamGraded => "exam_graded",
             Self::Announcement => "announcement",
+            Self::WebhookDisabled => "webhook_disabled",
         }
     }
 
@@ -173,6 +205,7 @@ impl NotificationKind {
             Self::CourseCompleted => "progress.course_completed",
             Self::ExamGraded => "exam.attempt_graded",
             Self::Announcement => "announcement",
+            Self::WebhookDisabled => "webhook.changed",
         }
     }
 }
@@ -188,4 +221,8 @@ pub struct Values {
     pub body: String,
     /// Human-readable, in the school's time zone.
     pub expires_at: String,
+    /// Likewise.
+    pub happened_at: String,
+    /// Of a webhook.
+    pub address: String,
 }

@@ -47,10 +47,8 @@ mod tests {
         let mut preferences = Preferences::default().with_quiet(QuietHours::parse("22:00", "07:00"));
         let morning = Route::At(now + time::Duration::hours(8));
         for kind in MailKind::ALL {
-            let expected = match kind {
-                MailKind::VerifyEmail | MailKind::ResetPassword => Route::At(now),
-                _ => morning,
-            };
+            let is_urgent = kind.priority() == Priority::High;
+            let expected = if is_urgent { Route::At(now) } else { morning };
             assert_eq!(route(kind, &preferences, &zone, now), expected, "{kind:?}");
         }
         preferences

@@ -192,10 +192,12 @@ impl Texts {
             title,
             body,
             expires_at,
+            happened_at,
+            address,
         } = values;
         self.environment.render_str(
             text,
-            context! { name, course_title, exam_title, title, body, expires_at },
+            context! { name, course_title, exam_title, title, body, expires_at, happened_at, address },
         )
     }
 }
