@@ -39,6 +39,8 @@ for process in gateway catalog enrollment notification video_progress exam repor
 done
 # One for all processes: seals page tokens.
 put page_token_key "$(random 32)"
-# 32 bytes in base64: encrypts the signing keys at rest.
-put auth_encryption_key "$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
+# 32 bytes in base64: encrypt the signing keys, and the secrets of webhooks, at rest.
+for service in auth notification; do
+    put "${service}_encryption_key" "$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
+done
 echo "secrets are in $(cd "$folder" && pwd)"

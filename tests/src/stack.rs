@@ -410,6 +410,7 @@ impl Stack {
                 }
             }
             "notification" => {
+                command.env("SC_KEYS__ENCRYPTION_KEY", ENCRYPTION_KEY);
                 command.env("SC_MAIL__DIRECTORY", self.folder.path().join("mail"));
                 // Journeys count mails of one user by the dozen.
                 command.env("SC_MAIL__HOURLY_CAP", "1000");

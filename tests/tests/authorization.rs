@@ -36,6 +36,9 @@ struct World {
     notification: String,
 }
 
+/// Its host does not exist: nothing leaves.
+const WEBHOOK: &str = "https://hooks.journey.example/sc";
+
 /// What one request is about, made anew for each cell, as many change it.
 struct Things {
     course: String,
@@ -46,6 +49,9 @@ struct Things {
     section: String,
     /// Only for the routes of exams.
     exam: ExamThings,
+    /// Only for the routes of webhooks.
+    webhook: String,
+    delivery: String,
 }
 
 #[derive(Default)]
@@ -116,8 +122,15 @@ impl World {
         } else {
             ExamThings::default()
         };
+        let (webhook, delivery) = if rpc.contains("Webhook") {
+            self.webhook_things().await
+        } else {
+            Default::default()
+        };
         Things {
             exam,
+            webhook,
+            delivery,
             topic: text(&topic, "id").to_owned(),
             video: text(&video, "id").to_owned(),
             category: text(&category, "id").to_owned(),
@@ -125,6 +138,16 @@ impl World {
             section: section["id"].as_str().unwrap_or_default().to_owned(),
             course,
         }
+    }
+
+    async fn webhook_things(&self) -> (String, String) {
+        let admin = &self.admin.api;
+        let wanted = json!({"url": WEBHOOK, "event_types": ["course.changed"]});
+        let made = admin.post("/api/v1/webhooks", wanted).await.expect(201);
+        let webhook = text(&made["webhook"], "id").to_owned();
+        let path = format!("/api/v1/webhooks/{webhook}/test");
+        let queued = admin.post(&path, json!({})).await.expect(202);
+        (webhook, text(&queued, "id").to_owned())
     }
 
     /// A published exam of one question, and an attempt of the student.
@@ -186,6 +209,13 @@ impl World {
             "GetExam" | "UpdateExam" | "DeleteExam" | "PublishExam" => things.exam.exam.clone(),
             "UpdateQuestion" | "DeleteQuestion" => things.exam.question.clone(),
             "GetAttempt" | "SubmitAttempt" | "GetResult" => things.exam.attempt.clone(),
+            "GetWebhook"
+            | "UpdateWebhook"
+            | "DeleteWebhook"
+            | "RotateWebhookSecret"
+            | "TestWebhook"
+            | "ListWebhookDeliveries" => things.webhook.clone(),
+            "ReplayWebhookDelivery" => things.delivery.clone(),
             _ => things.course.clone(),
         }
     }
@@ -235,6 +265,7 @@ impl World {
             "GradeAnswer" => json!({"score": 1}),
             "CreateReport" => json!({"kind": "results"}),
             "CreateAnnouncement" => json!({"title": "T", "body": "B"}),
+            "CreateWebhook" => json!({"url": WEBHOOK, "event_types": ["course.changed"]}),
             _ => json!({}),
         }
     }

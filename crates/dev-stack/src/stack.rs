@@ -101,7 +101,7 @@ fn serve(options: &Options, servers: &Servers, stop: &AtomicBool, step: &dyn Fn(
     let names: Vec<String> = PROCESSES
         .iter()
         .flat_map(|name| [format!("{name}_password"), format!("{name}_secret")])
-        .chain(["encryption_key".to_owned(), "page_token_key".to_owned()])
+        .chain(["encryption_key", "webhook_encryption_key", "page_token_key"].map(str::to_owned))
         .collect();
     let secrets = Secrets::load(&folder.join("secrets.json"), &names)?;
     step("making the database, its roles and schemas");

@@ -52,6 +52,7 @@ pub const QUEUES: &[Queue] = &[
             "user.verification_requested",
             "user.password_reset_requested",
             "user.registration_repeated",
+            "user.security_changed",
         ],
     },
     Queue {
@@ -114,6 +115,23 @@ pub const QUEUES: &[Queue] = &[
         service: "notification",
         topic: "members",
         types: &["enrollment.created", "enrollment.status_changed"],
+    },
+    // What institutions may be told of; `services/notification/src/domain/webhook.rs` says the same.
+    Queue {
+        service: "notification",
+        topic: "webhooks",
+        types: &[
+            "user.registered",
+            "user.updated",
+            "user.erased",
+            "course.changed",
+            "enrollment.created",
+            "enrollment.status_changed",
+            "progress.video_completed",
+            "progress.course_completed",
+            "exam.attempt_submitted",
+            "exam.attempt_graded",
+        ],
     },
     Queue {
         service: "catalog",

@@ -110,6 +110,9 @@ codes! {
     ATTEMPT_OPEN = "attempt_open", Conflict, "The attempt is still going on.", "Deneme sürüyor.";
     EXAM_HAS_NO_QUESTIONS = "exam_has_no_questions", Conflict, "The exam has no questions, or fewer in the bank than it draws.", "Sınavda soru yok ya da bankada çekilecek kadar soru yok.";
     EXAM_ARCHIVED = "exam_archived", Conflict, "The exam is archived.", "Sınav arşivlenmiş.";
+    // notification
+    TOO_MANY_WEBHOOKS = "too_many_webhooks", Conflict, "There are as many webhooks as there may be.", "İzin verilen webhook sayısına ulaşıldı.";
+    WEBHOOK_INACTIVE = "webhook_inactive", Conflict, "The webhook is turned off.", "Webhook kapalı.";
     UNKNOWN_USER = "unknown_user", Invalid, "There is no such user.", "Böyle bir kullanıcı yok.";
 }
 

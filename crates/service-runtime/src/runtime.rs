@@ -40,6 +40,7 @@ pub struct Runtime {
     pub(crate) routes: RoutesBuilder,
     pub(crate) serves_grpc: bool,
     pub(crate) http_server: Option<HttpServer>,
+    pub(crate) admin: axum::Router,
     pub(crate) jobs: Vec<Job>,
     /// Ends background work, after the servers have drained.
     pub(crate) background: CancellationToken,
@@ -84,6 +85,7 @@ impl Runtime {
             routes: RoutesBuilder::default(),
             serves_grpc: false,
             http_server: None,
+            admin: axum::Router::new(),
             jobs: Vec::new(),
             background: CancellationToken::new(),
             stopping: CancellationToken::new(),
@@ -197,6 +199,11 @@ impl Runtime {
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
         self.http_server = Some(Box::new(move |stop| Box::pin(server(stop))));
+    }
+
+    /// Pages beside health and metrics on the admin port, which nobody outside reaches.
+    pub fn admin(&mut self, routes: axum::Router) {
+        self.admin = std::mem::take(&mut self.admin).merge(routes);
     }
 
     /// Publishes what the outbox holds.

@@ -82,7 +82,9 @@ pub(crate) async fn serve(mut runtime: Runtime, listeners: Listeners, hard: Canc
         Some(runtime.bus.clone()),
         stopping.clone(),
     );
-    let admin = admin::health_routes(health).merge(admin::metrics_routes());
+    let admin = admin::health_routes(health)
+        .merge(admin::metrics_routes())
+        .merge(std::mem::take(&mut runtime.admin));
     let admin_server = tokio::spawn(async move { axum::serve(listeners.admin, admin).await });
 
     let mut servers = tokio::task::JoinSet::new();

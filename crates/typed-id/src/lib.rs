@@ -88,6 +88,8 @@ mod ids {
         NotificationId, "An entry of a user's inbox.";
         MailId, "An outgoing mail.";
         AnnouncementId, "A message of a course's staff to its students.";
+        WebhookId, "An address of an institution that events are posted to.";
+        WebhookDeliveryId, "One event on its way to one webhook.";
         EventId, "A domain event (CloudEvents `id`).";
         TaskId, "A task in the background.";
     );

@@ -14,6 +14,7 @@ use contracts::events::v1::UserDataErased;
 use event_bus::Subscription;
 use postgres::{Database, PageTokens};
 use rpc_client::RpcClient;
+use sealed::Sealer;
 use service_runtime::{App, Environment, Migrator, Runtime};
 use tokio::sync::Notify;
 
@@ -23,7 +24,6 @@ use crate::grpc::{AuthGrpc, OperationGrpc, UserGrpc};
 use crate::keys::KeyRing;
 use crate::oidc::Providers;
 use crate::passwords::Passwords;
-use crate::sealed::Sealer;
 use crate::storage::roles::{self, Role};
 use crate::usecases::delete_me::data_erased;
 use crate::usecases::operations;

@@ -2,8 +2,6 @@ mod oidc;
 
 use std::collections::{BTreeMap, HashMap};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use service_runtime::{Check, Faults};
@@ -50,11 +48,7 @@ pub struct PasswordSettings {
 impl KeySettings {
     /// `None` when it is not 32 bytes in base64.
     pub fn bytes(&self) -> Option<[u8; 32]> {
-        STANDARD
-            .decode(self.encryption_key.expose_secret())
-            .ok()?
-            .try_into()
-            .ok()
+        sealed::key(self.encryption_key.expose_secret())
     }
 }
 

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use clock::Clock;
 use parking_lot::RwLock;
 use postgres::{Database, WriteError};
+use sealed::{SealError, Sealer};
 use time::Duration;
 
-use crate::sealed::{SealError, Sealer};
 use crate::storage::keys::{self, StoredKey};
 
 /// A key signs for this long.

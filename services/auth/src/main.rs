@@ -10,7 +10,6 @@ mod key_commands;
 mod keys;
 mod oidc;
 mod passwords;
-mod sealed;
 mod storage;
 #[cfg(test)]
 mod tests;

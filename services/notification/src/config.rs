@@ -6,7 +6,27 @@ use service_runtime::{Check, Faults};
 
 #[derive(Debug, Deserialize)]
 pub struct Settings {
+    pub keys: KeySettings,
     pub mail: MailSettings,
+    pub webhooks: WebhookSettings,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeySettings {
+    pub encryption_key: SecretString,
+}
+
+impl KeySettings {
+    /// `None` when it is not 32 bytes in base64.
+    pub fn bytes(&self) -> Option<[u8; 32]> {
+        sealed::key(self.encryption_key.expose_secret())
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct WebhookSettings {
+    pub allow_insecure: bool,
+    pub concurrency: u16,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -29,6 +49,12 @@ pub enum TransportKind {
 
 impl Check for Settings {
     fn check(&self, faults: &mut Faults) {
+        if self.keys.bytes().is_none() {
+            faults.add("keys.encryption_key", "has to be 32 bytes in base64");
+        }
+        if !(1..=256).contains(&self.webhooks.concurrency) {
+            faults.add("webhooks.concurrency", "has to be from 1 to 256");
+        }
         let mail = &self.mail;
         if mail.from.parse::<lettre::message::Mailbox>().is_err() {
             faults.add("mail.from", "has to be an address, with or without a name");

@@ -1,20 +1,22 @@
 //! Events of others -> mails and inbox entries, through the inbox table: each effect once, however often an event is delivered.
 
-mod accounts;
+pub mod accounts;
 mod enrollments;
 mod learning;
 pub mod reports;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
 use contracts::events::v1::{
     CourseVideosCompleted, EnrollmentCreated, ExamAttemptGraded, UserPasswordResetRequested, UserRegistered,
-    UserRegistrationRepeated, UserUpdated, UserVerificationRequested, WeeklySummaryMade,
+    UserRegistrationRepeated, UserSecurityChanged, UserUpdated, UserVerificationRequested, WeeklySummaryMade,
 };
 use event_bus::Subscription;
 
 use crate::app::Notification;
+pub use webhooks::webhooks;
 
 /// `notification.users`: the projection of users, and the welcome.
 pub fn users(app: &Arc<Notification>) -> Subscription {
@@ -30,6 +32,7 @@ pub fn users(app: &Arc<Notification>) -> Subscription {
 /// `notification.accounts`: mails that somebody waits for.
 pub fn accounts(app: &Arc<Notification>) -> Subscription {
     let (verification, reset, repeated) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
+    let security = Arc::clone(app);
     Subscription::new("notification", "accounts")
         .on::<UserVerificationRequested, _>(move |tx, delivery| {
             let app = Arc::clone(&verification);
@@ -42,6 +45,10 @@ pub fn accounts(app: &Arc<Notification>) -> Subscription {
         .on::<UserRegistrationRepeated, _>(move |tx, delivery| {
             let app = Arc::clone(&repeated);
             Box::pin(async move { accounts::registration_repeated(&app, tx, delivery).await })
+        })
+        .on::<UserSecurityChanged, _>(move |tx, delivery| {
+            let app = Arc::clone(&security);
+            Box::pin(async move { accounts::security_changed(&app, tx, delivery).await })
         })
 }
 

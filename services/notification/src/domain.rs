@@ -2,6 +2,8 @@
 
 pub mod message;
 pub mod preference;
+pub mod public_address;
 pub mod route;
 pub mod schedule;
 pub mod texts;
+pub mod webhook;

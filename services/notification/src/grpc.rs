@@ -1,6 +1,7 @@
 //! A shell over the use cases: parse, call, convert.
 
 mod convert;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::usecases::mark_read::{mark_all_read, mark_read};
 use crate::usecases::preferences;
 use crate::usecases::unsubscribe::unsubscribe;
 use convert::{announcement, id, wanted};
+pub use webhooks::WebhookGrpc;
 
 pub struct NotificationGrpc {
     app: Arc<App>,

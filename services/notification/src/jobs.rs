@@ -8,13 +8,16 @@ use service_runtime::Job;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Notification;
-use crate::storage::{announcements, digests, mails};
+use crate::storage::{announcements, digests, mails, webhook_deliveries};
 use crate::usecases::{send_announcements, send_digests};
 
 const DIGEST_PERIOD: Duration = Duration::from_secs(15);
 /// How long a new announcement may wait when nobody wakes its job, as when another process took it.
 const ANNOUNCEMENT_PERIOD: Duration = Duration::from_secs(2);
 const METRICS_PERIOD: Duration = Duration::from_secs(15);
+const DELIVERIES_KEPT: time::Duration = time::Duration::days(30);
+/// Messages that are forgotten in one statement.
+const PURGE_BATCH: i64 = 2_000;
 
 /// Sends summaries that are due.
 pub async fn digests(app: Arc<Notification>, shutdown: CancellationToken) {
@@ -58,6 +61,11 @@ async fn record(app: &Notification) -> Result<(), sqlx::Error> {
     metrics::gauge!("digest_items_waiting").set(items as f64);
     let sending = announcements::count_sending(app.db.primary()).await?;
     metrics::gauge!("announcements_sending").set(sending as f64);
+    let now = app.clock.now();
+    let (waiting, oldest) = webhook_deliveries::waiting(app.db.primary(), now).await?;
+    metrics::gauge!("webhook_deliveries_waiting").set(waiting as f64);
+    let late = oldest.map_or(0.0, |due| (now - due).as_seconds_f64());
+    metrics::gauge!("webhook_oldest_due_seconds").set(late);
     Ok(())
 }
 
@@ -83,6 +91,25 @@ pub async fn remove_old(app: &Notification) -> Result<(u64, u64), sqlx::Error> {
     let (db, now) = (app.db.primary(), app.clock.now());
     let budgets = mails::purge_budgets(db, now - time::Duration::days(1)).await?;
     Ok((budgets, mails::purge(db, now - MAIL_RETENTION).await?))
+}
+
+/// Forgets what was posted to webhooks a month ago.
+pub fn forget_deliveries(app: &Arc<Notification>) -> anyhow::Result<Job> {
+    let app = Arc::clone(app);
+    Ok(Job::new("forget-webhook-deliveries", "15 4 * * *", move |_| {
+        let app = Arc::clone(&app);
+        async move {
+            let before = app.clock.now() - DELIVERIES_KEPT;
+            let mut forgotten = 0;
+            loop {
+                let removed = webhook_deliveries::purge(app.db.primary(), before, PURGE_BATCH).await?;
+                forgotten += removed;
+                if removed < PURGE_BATCH.unsigned_abs() {
+                    return Ok(format!("removed {forgotten} messages of webhooks"));
+                }
+            }
+        }
+    })?)
 }
 
 fn went_on(round: Result<bool, Problem>, otherwise: &'static str) -> bool {

@@ -1,4 +1,4 @@
-//! The notification service: mails and the in-app inbox, fed by events.
+//! The notification service: mails, the in-app inbox and webhooks, fed by events.
 
 mod app;
 mod config;
@@ -13,6 +13,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod usecases;
+mod webhooks;
 
 fn main() -> std::process::ExitCode {
     service_runtime::main::<app::Notification>()

@@ -29,8 +29,16 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
             "announcements",
             "SELECT course_id, title, body, created_at FROM notification.announcements WHERE author_id = $1",
         ),
+        (
+            "webhooks",
+            "SELECT url, description, created_at FROM notification.webhooks WHERE created_by = $1",
+        ),
+        (
+            "webhook_messages",
+            "SELECT event_type, body, created_at FROM notification.webhook_messages WHERE user_id = $1",
+        ),
     ],
-    // Announcements stay: they are the course's.
+    // Announcements stay: they are the course's. So do webhooks: they are the school's. What was not posted yet is not any more.
     erase: &[
         "DELETE FROM notification.digests WHERE user_id = $1",
         "DELETE FROM notification.mail_budgets WHERE user_id = $1",
@@ -38,10 +46,11 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
         "DELETE FROM notification.quiet_hours WHERE user_id = $1",
         "DELETE FROM notification.mails WHERE user_id = $1",
         "DELETE FROM notification.notifications WHERE user_id = $1",
+        "DELETE FROM notification.webhook_messages WHERE user_id = $1",
         "DELETE FROM notification.outbox WHERE subject = $1::text AND published_at IS NOT NULL",
     ],
     blank: &[
-        "UPDATE notification.users SET email = '', full_name = '', is_active = false, version = greatest(version, $2)
+        "UPDATE notification.users SET email = '', full_name = '', role = '', is_active = false, version = greatest(version, $2)
          WHERE id = $1",
     ],
 };

@@ -66,6 +66,7 @@ impl TryFrom<UserState> for User {
             locale: state.locale,
             is_active: state.is_active,
             time_zone: state.time_zone,
+            role: state.role,
         })
     }
 }
@@ -82,6 +83,7 @@ impl TryFrom<UserRegistered> for User {
             locale: event.locale,
             is_active: true,
             time_zone: event.time_zone,
+            role: event.role,
         })
     }
 }
@@ -98,6 +100,7 @@ impl TryFrom<UserUpdated> for User {
             locale: event.locale,
             is_active: event.is_active,
             time_zone: event.time_zone,
+            role: event.role,
         })
     }
 }

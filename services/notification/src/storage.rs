@@ -6,3 +6,5 @@ pub mod mails;
 pub mod notifications;
 pub mod preferences;
 pub mod users;
+pub mod webhook_deliveries;
+pub mod webhooks;

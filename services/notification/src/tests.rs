@@ -2,9 +2,11 @@
 
 mod announcements;
 mod digests;
+mod receiver;
 mod relay;
 mod reports;
 mod school;
 mod sending;
 mod telling;
 mod unsubscribing;
+mod webhooks;

@@ -11,6 +11,7 @@ pub mod send_announcements;
 pub mod send_digests;
 pub mod tell;
 pub mod unsubscribe;
+pub mod webhooks;
 
 use postgres::WriteError;
 use problem::Problem;

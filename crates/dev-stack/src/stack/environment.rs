@@ -139,6 +139,12 @@ pub fn environment(
             }
         }
         "notification" => {
+            put(
+                "SC_KEYS__ENCRYPTION_KEY",
+                secrets.get("webhook_encryption_key").to_owned(),
+            );
+            // Receivers of a developer are on this machine.
+            put("SC_WEBHOOKS__ALLOW_INSECURE", "true".into());
             put("SC_MAIL__TRANSPORT", "file".into());
             put("SC_MAIL__DIRECTORY", folder.join("mail").display().to_string());
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use access_token::permissions;
+use contracts::events::v1::UserSecurityChanged;
 use futures::future::join_all;
 use problem::codes;
 use request_context::RequestContext;
@@ -243,6 +244,57 @@ async fn a_second_factor_is_asked_for_once_confirmed_and_no_code_counts_twice() 
             actions.iter().any(|found| found == action),
             "{action} in {actions:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_owner_is_told_by_mail_of_what_changes_how_they_sign_in() {
+    let school = School::open().await;
+    let ada = school.user("ada@school.test", "student").await;
+    let caller = school.caller(&school.sign_in("ada@school.test").await).await;
+    let new = "yepyeni bir parola";
+    assert!(change_password(&school.auth, &caller, WRONG, new).await.is_err());
+    change_password(&school.auth, &caller, PASSWORD, new)
+        .await
+        .unwrap();
+    let (secret, _) = second_factor::enroll(&school.auth, &caller).await.unwrap();
+    let code = school.code(&School::app(&secret));
+    let recovery = second_factor::confirm(&school.auth, &caller, &code)
+        .await
+        .unwrap();
+    let shown = SignIn {
+        totp_code: Some(&recovery[0]),
+        ..sign_in("ada@school.test", new)
+    };
+    let fresh = school.caller(&login(&school.auth, shown).await.unwrap()).await;
+    second_factor::remove(&school.auth, &fresh).await.unwrap();
+    // What was off already is no news.
+    second_factor::remove(&school.auth, &fresh).await.unwrap();
+    request_password_reset(&school.auth, "ada@school.test")
+        .await
+        .unwrap();
+    let link = school.reset(&ada).await;
+    confirm_password_reset(&school.auth, link, "bir parola daha")
+        .await
+        .unwrap();
+    let told = school.events::<UserSecurityChanged>().await;
+    let mut changes: Vec<&str> = told.iter().map(|event| event.change.as_str()).collect();
+    changes.sort_unstable();
+    let expected = [
+        "password",
+        "password",
+        "recovery_code_used",
+        "totp_disabled",
+        "totp_enabled",
+    ];
+    assert_eq!(changes, expected);
+    for event in &told {
+        assert_eq!(
+            (event.user_id.as_str(), event.email.as_str()),
+            (&*ada.id.to_string(), "ada@school.test")
+        );
+        let text = serde_json::to_string(event).unwrap();
+        assert!(!text.contains(&recovery[0]) && !text.contains(&secret) && !text.contains("parola"));
     }
 }
 

@@ -2,6 +2,7 @@ use access_token::Caller;
 use problem::{Problem, codes};
 
 use super::audit::{self, Act, Actor};
+use super::events::{self, SecurityChange};
 use super::{revoke, tries};
 use crate::app::Auth;
 use crate::domain::device::{self, Counted};
@@ -52,6 +53,7 @@ pub async fn change_password(app: &Auth, caller: &Caller, current: &str, new: &s
             now,
         )
         .await?;
+        events::security_changed(&mut tx, id, SecurityChange::Password).await?;
         tx.commit(Some(entries)).await
     });
     let entries = changed.await?.ok_or_else(invalid)?;

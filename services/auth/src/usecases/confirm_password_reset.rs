@@ -1,6 +1,7 @@
 use problem::{Problem, codes};
 
 use super::audit::{self, Act, Actor};
+use super::events::{self, SecurityChange};
 use super::revoke;
 use super::verify_email::mark_verified;
 use crate::app::Auth;
@@ -32,6 +33,7 @@ pub async fn confirm_password_reset(app: &Auth, token: String, new_password: &st
             // Whoever registered the address before its owner did must not keep them out by a factor of theirs.
             totp::remove(&mut tx, user, now).await?;
         }
+        let is_first = passwords::of_user(&mut *tx, user).await?.is_none();
         passwords::set(&mut tx, user, &hash, now).await?;
         one_time_tokens::void(&mut tx, user, Purpose::ResetPassword, now).await?;
         mark_verified(&mut tx, user, &first_admin).await?;
@@ -46,6 +48,9 @@ pub async fn confirm_password_reset(app: &Auth, token: String, new_password: &st
             now,
         )
         .await?;
+        if !is_first {
+            events::security_changed(&mut tx, user, SecurityChange::Password).await?;
+        }
         tx.commit(Some(entries)).await
     });
     match done.await? {

@@ -1,7 +1,7 @@
 //! The facts that this service tells the others.
 
 use contracts::events::v1::{
-    UserPasswordResetRequested, UserRegistered, UserRegistrationRepeated, UserUpdated,
+    UserPasswordResetRequested, UserRegistered, UserRegistrationRepeated, UserSecurityChanged, UserUpdated,
     UserVerificationRequested,
 };
 use contracts::timestamp;
@@ -9,10 +9,11 @@ use event_bus::outbox;
 use postgres::{WriteError, WriteTx};
 use problem::Problem;
 use time::Duration;
+use typed_id::UserId;
 
 use crate::domain::secret::{self, Kind, NoRandomness};
 use crate::storage::one_time_tokens::{self, Purpose};
-use crate::storage::users::User;
+use crate::storage::users::{self, User};
 
 const VERIFICATION_LIFETIME: Duration = Duration::days(3);
 const RESET_LIFETIME: Duration = Duration::hours(1);
@@ -76,6 +77,42 @@ pub fn registration_repeated(user: &User) -> UserRegistrationRepeated {
         full_name: user.full_name.clone(),
         locale: user.locale.clone(),
     }
+}
+
+/// What of signing in has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecurityChange {
+    Password,
+    TotpEnabled,
+    TotpDisabled,
+    RecoveryCodeUsed,
+}
+
+/// Tells the account's owner by mail, in case it was not them.
+pub async fn security_changed(
+    tx: &mut WriteTx,
+    user: UserId,
+    change: SecurityChange,
+) -> Result<(), sqlx::Error> {
+    let Some(user) = users::by_id(&mut **tx, user).await? else {
+        return Ok(());
+    };
+    let change = match change {
+        SecurityChange::Password => "password",
+        SecurityChange::TotpEnabled => "totp_enabled",
+        SecurityChange::TotpDisabled => "totp_disabled",
+        SecurityChange::RecoveryCodeUsed => "recovery_code_used",
+    };
+    let event = UserSecurityChanged {
+        user_id: user.id.into(),
+        email: user.email,
+        full_name: user.full_name,
+        locale: user.locale,
+        change: change.into(),
+        changed_at: Some(timestamp(tx.clock().now())),
+    };
+    outbox::append(tx, &event).await?;
+    Ok(())
 }
 
 /// Makes a verification secret and asks for its mail.

@@ -1,14 +1,15 @@
 use access_token::Caller;
 use postgres::{WriteError, WriteTx};
 use problem::{Problem, codes};
+use sealed::{SealError, Sealer};
 use time::Duration;
 use typed_id::UserId;
 
 use super::audit::{self, Act, Actor};
+use super::events::{self, SecurityChange};
 use super::revoke;
 use crate::app::Auth;
 use crate::domain::second_factor::{self as rules, Unusable};
-use crate::sealed::{SealError, Sealer};
 use crate::storage::{sessions, totp, users};
 
 /// How young a session has to be to give a factor up.
@@ -54,6 +55,7 @@ pub async fn take(tx: &mut WriteTx, sealer: &Sealer, user: UserId, code: &str) -
             now,
         )
         .await?;
+        events::security_changed(tx, user, SecurityChange::RecoveryCodeUsed).await?;
         return Ok(true);
     }
     let Some(stored) = totp::of_user(&mut **tx, user).await? else {
@@ -123,6 +125,7 @@ pub async fn confirm(app: &Auth, caller: &Caller, code: &str) -> Result<Vec<Stri
             now,
         )
         .await?;
+        events::security_changed(&mut tx, user, SecurityChange::TotpEnabled).await?;
         Ok::<_, TakeError>(tx.commit(Confirmed::Codes(entries)).await?)
     });
     match confirmed.await? {
@@ -150,6 +153,7 @@ pub async fn remove(app: &Auth, caller: &Caller) -> Result<(), Problem> {
                 now,
             )
             .await?;
+            events::security_changed(&mut tx, user, SecurityChange::TotpDisabled).await?;
         }
         tx.commit(()).await
     });

@@ -1,5 +1,5 @@
 use contracts::events::v1::{
-    UserPasswordResetRequested, UserRegistrationRepeated, UserVerificationRequested,
+    UserPasswordResetRequested, UserRegistrationRepeated, UserSecurityChanged, UserVerificationRequested,
 };
 use event_bus::{Delivery, HandlerError};
 use postgres::WriteTx;
@@ -90,4 +90,29 @@ pub async fn registration_repeated(
         mail(MailKind::RegistrationRepeated, Values::default(), String::new()),
     )
     .await
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("nobody knows how to tell of the change {0:?}")]
+struct UnknownChange(String);
+
+pub async fn security_changed(
+    app: &Notification,
+    tx: &mut WriteTx,
+    delivery: Delivery<UserSecurityChanged>,
+) -> Result<(), HandlerError> {
+    let event = delivery.event;
+    let kind = match event.change.as_str() {
+        "password" => MailKind::PasswordChanged,
+        "totp_enabled" => MailKind::SecondFactorEnabled,
+        "totp_disabled" => MailKind::SecondFactorDisabled,
+        "recovery_code_used" => MailKind::RecoveryCodeUsed,
+        _ => return Err(HandlerError::Poison(UnknownChange(event.change).into())),
+    };
+    let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
+    let values = Values {
+        happened_at: moment(event.changed_at.as_ref()),
+        ..Values::default()
+    };
+    tell(app, tx, delivery.id, &to, mail(kind, values, String::new())).await
 }

@@ -74,12 +74,18 @@ pub enum MailKind {
     Announcement,
     /// A teacher's week.
     WeeklySummary,
+    PasswordChanged,
+    SecondFactorEnabled,
+    SecondFactorDisabled,
+    RecoveryCodeUsed,
+    /// To admins: a webhook takes nothing.
+    WebhookDisabled,
     /// Several messages in one.
     Digest,
 }
 
 impl MailKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Welcome,
         Self::VerifyEmail,
         Self::ResetPassword,
@@ -87,6 +93,11 @@ impl MailKind {
         Self::EnrollmentCreated,
         Self::Announcement,
         Self::WeeklySummary,
+        Self::PasswordChanged,
+        Self::SecondFactorEnabled,
+        Self::SecondFactorDisabled,
+        Self::RecoveryCodeUsed,
+        Self::WebhookDisabled,
         Self::Digest,
     ];
 
@@ -99,6 +110,11 @@ impl MailKind {
             Self::EnrollmentCreated => "enrollment_created",
             Self::Announcement => "announcement",
             Self::WeeklySummary => "weekly_summary",
+            Self::PasswordChanged => "password_changed",
+            Self::SecondFactorEnabled => "second_factor_enabled",
+            Self::SecondFactorDisabled => "second_factor_disabled",
+            Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::WebhookDisabled => "webhook_disabled",
             Self::Digest => "digest",
         }
     }
@@ -106,9 +122,15 @@ impl MailKind {
     /// `None` for a summary, which is about several.
     pub fn category(self) -> Option<Category> {
         match self {
-            Self::Welcome | Self::VerifyEmail | Self::ResetPassword | Self::RegistrationRepeated => {
-                Some(Category::Account)
-            }
+            Self::Welcome
+            | Self::VerifyEmail
+            | Self::ResetPassword
+            | Self::RegistrationRepeated
+            | Self::PasswordChanged
+            | Self::SecondFactorEnabled
+            | Self::SecondFactorDisabled
+            | Self::RecoveryCodeUsed
+            | Self::WebhookDisabled => Some(Category::Account),
             Self::EnrollmentCreated => Some(Category::Courses),
             Self::Announcement => Some(Category::Announcements),
             Self::WeeklySummary => Some(Category::Reports),
@@ -121,11 +143,18 @@ impl MailKind {
         self.category().map_or("digest", Category::as_str)
     }
 
-    /// C-JOB-04: what somebody waits for goes first.
+    /// C-JOB-04: what somebody waits for goes first, and what an owner has to know at once.
     pub fn priority(self) -> Priority {
         match self {
-            Self::VerifyEmail | Self::ResetPassword => Priority::High,
-            Self::Welcome | Self::RegistrationRepeated | Self::EnrollmentCreated => Priority::Default,
+            Self::VerifyEmail
+            | Self::ResetPassword
+            | Self::PasswordChanged
+            | Self::SecondFactorEnabled
+            | Self::SecondFactorDisabled
+            | Self::RecoveryCodeUsed => Priority::High,
+            Self::Welcome | Self::RegistrationRepeated | Self::EnrollmentCreated | Self::WebhookDisabled => {
+                Priority::Default
+            }
             Self::Announcement | Self::WeeklySummary | Self::Digest => Priority::Low,
         }
     }
@@ -140,21 +169,23 @@ pub enum NotificationKind {
     ExamGraded,
     Announcement,
     WeeklySummary,
+    WebhookDisabled,
 }
 
 impl NotificationKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Welcome,
         Self::EnrollmentCreated,
         Self::CourseCompleted,
         Self::ExamGraded,
         Self::Announcement,
         Self::WeeklySummary,
+        Self::WebhookDisabled,
     ];
 
     pub fn category(self) -> Category {
         match self {
-            Self::Welcome => Category::Account,
+            Self::Welcome | Self::WebhookDisabled => Category::Account,
             Self::EnrollmentCreated | Self::CourseCompleted => Category::Courses,
             Self::ExamGraded => Category::Exams,
             Self::Announcement => Category::Announcements,
@@ -171,6 +202,7 @@ impl NotificationKind {
             Self::ExamGraded => "exam_graded",
             Self::Announcement => "announcement",
             Self::WeeklySummary => "weekly_summary",
+            Self::WebhookDisabled => "webhook_disabled",
         }
     }
 
@@ -183,6 +215,7 @@ impl NotificationKind {
             Self::ExamGraded => "exam.attempt_graded",
             Self::Announcement => "announcement",
             Self::WeeklySummary => "report.weekly_summary_made",
+            Self::WebhookDisabled => "webhook.changed",
         }
     }
 }
@@ -199,6 +232,10 @@ pub struct Values {
     /// Human-readable, in the school's time zone.
     pub expires_at: String,
     pub week: Week,
+    /// Likewise.
+    pub happened_at: String,
+    /// Of a webhook.
+    pub address: String,
 }
 
 /// A teacher's week, as the texts tell it.

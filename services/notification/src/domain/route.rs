@@ -48,7 +48,7 @@ mod tests {
         let morning = Route::At(now + time::Duration::hours(8));
         for kind in MailKind::ALL {
             let expected = match kind {
-                MailKind::VerifyEmail | MailKind::ResetPassword => Route::At(now),
+                _ if kind.priority() == Priority::High => Route::At(now),
                 // Unless it is wanted at once.
                 MailKind::WeeklySummary => Route::Digest(next_digest(true, &zone, now)),
                 _ => morning,

@@ -193,6 +193,8 @@ impl Texts {
             body,
             expires_at,
             week,
+            happened_at,
+            address,
         } = values;
         let week = context! {
             first_day => &week.first_day, last_day => &week.last_day, active_students => week.active_students,
@@ -202,7 +204,7 @@ impl Texts {
         };
         self.environment.render_str(
             text,
-            context! { name, course_title, exam_title, title, body, expires_at, week },
+            context! { name, course_title, exam_title, title, body, expires_at, happened_at, address, week },
         )
     }
 }

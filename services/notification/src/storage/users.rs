@@ -13,6 +13,7 @@ pub struct User {
     pub is_active: bool,
     /// IANA name; empty when nobody told.
     pub time_zone: String,
+    pub role: String,
 }
 
 struct Row {
@@ -23,27 +24,47 @@ struct Row {
     locale: String,
     is_active: bool,
     time_zone: String,
+    role: String,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        Self {
+            id: UserId(row.id),
+            version: row.version,
+            email: row.email,
+            full_name: row.full_name,
+            locale: row.locale,
+            is_active: row.is_active,
+            time_zone: row.time_zone,
+            role: row.role,
+        }
+    }
 }
 
 pub async fn by_ids(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<User>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, version, email, full_name, locale, is_active, time_zone FROM notification.users
+        "SELECT id, version, email, full_name, locale, is_active, time_zone, role FROM notification.users
          WHERE id = ANY ($1) ORDER BY id",
         ids,
     )
     .fetch_all(db)
     .await?;
-    let users = rows.into_iter().map(|row| User {
-        id: UserId(row.id),
-        version: row.version,
-        email: row.email,
-        full_name: row.full_name,
-        locale: row.locale,
-        is_active: row.is_active,
-        time_zone: row.time_zone,
-    });
-    Ok(users.collect())
+    Ok(rows.into_iter().map(User::from).collect())
+}
+
+/// Active admins, and one user who need not be an admin.
+pub async fn admins_and(db: impl PgExecutor<'_>, also: UserId) -> Result<Vec<User>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, version, email, full_name, locale, is_active, time_zone, role FROM notification.users
+         WHERE is_active AND (role = 'admin' OR id = $1) ORDER BY id",
+        also.0,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(User::from).collect())
 }
 
 /// Writes the projections, each unless it knows a newer version. One that came without a time zone keeps the one there was.
@@ -55,15 +76,16 @@ pub async fn upsert(db: impl PgExecutor<'_>, users: &[User]) -> Result<(), sqlx:
     let locales: Vec<&str> = users.iter().map(|user| user.locale.as_str()).collect();
     let active: Vec<bool> = users.iter().map(|user| user.is_active).collect();
     let zones: Vec<&str> = users.iter().map(|user| user.time_zone.as_str()).collect();
+    let roles: Vec<&str> = users.iter().map(|user| user.role.as_str()).collect();
     sqlx::query!(
-        "INSERT INTO notification.users AS u (id, version, email, full_name, locale, is_active, time_zone)
+        "INSERT INTO notification.users AS u (id, version, email, full_name, locale, is_active, time_zone, role)
          SELECT * FROM unnest(
-             $1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[])
-             AS new (id, version, email, full_name, locale, is_active, time_zone)
+             $1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[])
+             AS new (id, version, email, full_name, locale, is_active, time_zone, role)
          ORDER BY id
          ON CONFLICT (id) DO UPDATE SET
              version = excluded.version, email = excluded.email, full_name = excluded.full_name,
-             locale = excluded.locale, is_active = excluded.is_active,
+             locale = excluded.locale, is_active = excluded.is_active, role = excluded.role,
              time_zone = coalesce(nullif(excluded.time_zone, ''), u.time_zone)
          WHERE u.version < excluded.version",
         &ids,
@@ -73,6 +95,7 @@ pub async fn upsert(db: impl PgExecutor<'_>, users: &[User]) -> Result<(), sqlx:
         &locales as &[&str],
         &active,
         &zones as &[&str],
+        &roles as &[&str],
     )
     .execute(db)
     .await?;

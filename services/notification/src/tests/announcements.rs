@@ -1,10 +1,11 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use test_support::eventually;
 use tokio_util::sync::CancellationToken;
 
-use super::school::School;
+use super::school::{School, mail_settings};
+use crate::domain::message::MailKind;
 use crate::domain::preference::{Category, Channel, Frequency};
 use crate::jobs;
 use crate::usecases::announce::{announce, list};
@@ -58,6 +59,66 @@ async fn two_thousand_students_are_told_once_each_although_the_job_dies_on_its_w
     assert!(!send_batch(&school.app).await.unwrap());
     let low = format!("{MAILS} WHERE priority = 2 AND topic = 'announcements'");
     assert_eq!(school.count(&low).await, 2_000);
+}
+
+/// The batches of an announcement are short transactions that take turns with others, and its mails are behind all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_recipients_hold_up_no_other_announcement_and_no_mail_that_somebody_waits_for() {
+    let school = School::open().await;
+    let (crowd, teacher) = school.course(10_000).await;
+    let large = announce(&school.app, &teacher, crowd, "No lesson", "on Friday")
+        .await
+        .unwrap();
+    let begun = Instant::now();
+    assert!(send_batch(&school.app).await.unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let sender = school.sender(&mail_settings(folder.path()));
+    let waiting = "SELECT count(*) FROM notification.mails WHERE state = 'pending' AND priority < 2";
+    let (mut longest, mut batches, mut seen) = (Duration::ZERO, 1, 0);
+    loop {
+        school.clock.advance(Duration::from_secs(1));
+        // What somebody waits for is in the first round after it was asked for, whatever waits beside it.
+        let ada = school.user().await;
+        school.tell(&ada, Some(MailKind::ResetPassword), None).await;
+        school.enroll(&ada).await;
+        sender.send_due(1).await.unwrap();
+        assert_eq!(school.count(waiting).await, 0);
+        seen += 1;
+        if batches == 2 {
+            // Another course's students are told at the next turn but one.
+            let (few, colleague) = school.small_course(3).await;
+            let small = announce(&school.app, &colleague, few, "No lesson", "on Friday")
+                .await
+                .unwrap();
+            for _ in 0..2 {
+                send_batch(&school.app).await.unwrap();
+                batches += 1;
+            }
+            let page = list(&school.app, &colleague, few, 20, None).await.unwrap();
+            assert_eq!(
+                (page.announcements[0].id, page.announcements[0].sent_count),
+                (small.id, 3)
+            );
+        }
+        let started = Instant::now();
+        let more = send_batch(&school.app).await.unwrap();
+        longest = longest.max(started.elapsed());
+        batches += 1;
+        if !more {
+            break;
+        }
+    }
+    println!(
+        "{batches} batches in {:?}, the longest {longest:?}, {seen} urgent mails beside them",
+        begun.elapsed()
+    );
+    let page = list(&school.app, &teacher, crowd, 20, None).await.unwrap();
+    assert_eq!(
+        (page.announcements[0].id, page.announcements[0].sent_count),
+        (large.id, 10_000)
+    );
+    let each = "SELECT count(DISTINCT user_id) FROM notification.mails WHERE priority = 2";
+    assert_eq!(school.count(each).await, 10_003);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use live::Tickets;
 use postgres::PageTokens;
 use roster::Roster;
 use rpc_client::{RpcClient, RpcSettings};
+use sealed::Sealer;
 use sqlx::AssertSqlSafe;
 use test_support::{TestDatabase, fixed_clock};
 use tokio::sync::Notify;
@@ -62,6 +63,9 @@ fn assemble(database: &TestDatabase, clock: &Clock) -> Arc<Notification> {
         links: Links::new("https://school.test"),
         wake_sender: Arc::new(Notify::new()),
         wake_announcer: Arc::new(Notify::new()),
+        wake_dispatcher: Arc::new(Notify::new()),
+        sealer: Sealer::new([7; 32]),
+        has_open_webhooks: true,
         tickets: Tickets::new(redis.clone()),
         push: live::push(redis, clock.clone()).0,
         hourly_cap: CAP,
@@ -142,13 +146,17 @@ impl School {
     }
 
     pub fn caller(&self, id: UserId) -> Caller {
+        self.caller_with(id, &[])
+    }
+
+    pub fn caller_with(&self, id: UserId, permissions: &[&str]) -> Caller {
         Caller::User(Arc::new(User {
             id,
             session_id: SessionId::new(self.clock.now()),
             token_id: String::new(),
             key_id: String::new(),
             roles: Vec::new(),
-            permissions: Vec::new(),
+            permissions: permissions.iter().map(|one| (*one).to_owned()).collect(),
             impersonator: None,
             issued_at: self.clock.now(),
             expires_at: self.clock.now() + time::Duration::hours(1),
@@ -175,6 +183,23 @@ impl School {
                  SELECT id, '{course}', 1, 'active' FROM notification.users WHERE locale = 'tr'"
         ))
         .await;
+        (course, self.caller(teacher))
+    }
+
+    /// Another course, with so many students of its own; its teacher.
+    pub async fn small_course(&self, students: usize) -> (CourseId, Caller) {
+        let (course, teacher) = (CourseId::new(self.clock.now()), UserId::new(self.clock.now()));
+        self.execute(format!(
+            "INSERT INTO notification.courses VALUES ('{course}', 1, 'Geometry', '{teacher}', true, false)"
+        ))
+        .await;
+        for _ in 0..students {
+            let student = self.user().await.user_id;
+            self.execute(format!(
+                "INSERT INTO notification.enrollments VALUES ('{student}', '{course}', 1, 'active')"
+            ))
+            .await;
+        }
         (course, self.caller(teacher))
     }
 

@@ -1,8 +1,13 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::events::v1::UserSecurityChanged;
+use event_bus::{Delivery, HandlerError};
 use time::macros::datetime;
+use typed_id::EventId;
 
 use super::school::{CAP, School};
+use crate::consumers::accounts;
 use crate::domain::message::{MailKind, NotificationKind};
 use crate::domain::preference::{Category, Channel, Frequency, Preferences};
 use crate::domain::schedule::QuietHours;
@@ -133,4 +138,53 @@ async fn what_quiet_hours_hold_back_is_capped_where_it_comes_out() {
             .await,
         10
     );
+}
+
+#[tokio::test]
+async fn what_an_owner_has_to_know_of_their_account_is_held_back_by_nothing() {
+    let school = School::open().await;
+    let ada = school.user().await;
+    let quiet = Preferences::default().with_quiet(QuietHours::parse("10:00", "18:00"));
+    put(&school.app, &school.caller(ada.user_id), quiet)
+        .await
+        .unwrap();
+    for _ in 0..CAP {
+        school.enroll(&ada).await;
+    }
+    let changed = |change: &str| UserSecurityChanged {
+        user_id: ada.user_id.into(),
+        email: ada.address.clone(),
+        full_name: ada.name.clone(),
+        locale: "en".into(),
+        change: change.into(),
+        changed_at: Some(contracts::timestamp(school.clock.now())),
+    };
+    let hear = async |event: UserSecurityChanged, id: EventId| {
+        let app = Arc::clone(&school.app);
+        let delivery = Delivery {
+            id,
+            subject: event.user_id.clone(),
+            event,
+            occurred_at: school.clock.now(),
+        };
+        let done = school.app.db.write(move |mut tx| async move {
+            accounts::security_changed(&app, &mut tx, delivery).await?;
+            Ok::<_, HandlerError>(tx.commit(()).await?)
+        });
+        done.await
+    };
+    for change in ["password", "totp_enabled", "totp_disabled", "recovery_code_used"] {
+        let id = EventId::new(school.clock.now());
+        for _ in 0..2 {
+            hear(changed(change), id).await.unwrap();
+        }
+    }
+    let now = format!(
+        "SELECT count(*) FROM notification.mails WHERE next_attempt_at = '{}' AND priority = 0 AND topic = 'account'
+         AND text_body LIKE '%15.01.2027 11:00 (UTC+3)%'",
+        school.clock.now()
+    );
+    assert_eq!(school.count(&now).await, 4);
+    let unknown = hear(changed("telepathy"), EventId::new(school.clock.now())).await;
+    assert!(matches!(unknown, Err(HandlerError::Poison(_))));
 }

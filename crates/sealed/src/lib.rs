@@ -1,6 +1,13 @@
-//! Encryption of what the database holds but must not tell: signing keys, TOTP secrets.
+//! Encryption of what a database holds but must not tell: signing keys, TOTP secrets, secrets of webhooks.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// The key of a setting; `None` when it is not 32 bytes in base64.
+pub fn key(text: &str) -> Option<[u8; 32]> {
+    STANDARD.decode(text).ok()?.try_into().ok()
+}
 
 /// AES-256-GCM under the installation's key.
 #[derive(Clone)]
@@ -12,7 +19,7 @@ pub struct Sealer {
 pub enum SealError {
     #[error("it could not be encrypted")]
     Encrypt,
-    #[error("it cannot be decrypted: keys.encryption_key is not the one it was written with")]
+    #[error("it cannot be decrypted: the encryption key is not the one it was written with")]
     Decrypt,
 }
 
@@ -42,5 +49,34 @@ impl Sealer {
             .open_in_place(nonce.into(), Aad::from(owner.as_bytes()), &mut plain)
             .map_err(|_| SealError::Decrypt)?;
         Ok(opened.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_for_its_owner_and_key_alone() {
+        let sealer = Sealer::new([7; 32]);
+        let stored = sealer.seal("one", b"secret").unwrap();
+        assert_eq!(sealer.open("one", &stored).unwrap(), b"secret");
+        assert!(sealer.open("other", &stored).is_err());
+        assert!(Sealer::new([8; 32]).open("one", &stored).is_err());
+        assert_ne!(sealer.seal("one", b"secret").unwrap(), stored);
+        for place in 0..stored.len() {
+            let mut touched = stored.clone();
+            touched[place] ^= 1;
+            assert!(sealer.open("one", &touched).is_err());
+            assert!(sealer.open("one", &stored[..place]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_key_is_32_bytes() {
+        assert_eq!(key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), Some([0; 32]));
+        for text in ["", "AAAA", "nonsense!"] {
+            assert_eq!(key(text), None);
+        }
     }
 }
