@@ -63,13 +63,13 @@ pub async fn find_result(app: &Auth, caller: &Caller, id: Uuid, part: i32) -> Re
 
 /// Asks whoever has operations of its own, until one knows. That one is away is no reason to say that there is none.
 async fn ask_holders<R: Rpc>(app: &Auth, request: R::Request) -> Result<R::Response, Problem> {
-    let token = app.keys.issue_service("auth", LEASE).map_err(Problem::internal)?;
-    let context = RequestContext {
-        authorization: Some(token.as_str().into()),
-        ..request_context::current()
-    };
     for holder in &app.operation_holders {
-        let answer = request_context::scope(context.clone(), holder.call::<R>(request.clone())).await;
+        let token = app.keys.issue_service("auth", holder.name(), LEASE);
+        let context = RequestContext {
+            authorization: Some(token.map_err(Problem::internal)?.as_str().into()),
+            ..request_context::current()
+        };
+        let answer = request_context::scope(context, holder.call::<R>(request.clone())).await;
         match answer.map_err(Problem::from) {
             Err(problem) if problem.code() == &codes::NOT_FOUND => {}
             answer => return Ok(answer?.into_inner()),
