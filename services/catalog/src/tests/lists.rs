@@ -114,9 +114,13 @@ async fn lists_cost_a_few_queries_however_long_they_are() {
             (100, false)
         );
         assert!(queries.count() <= most, "{:?}", queries.0);
-        let (again, queries) = count_queries(ask()).await;
-        assert_eq!(again.unwrap(), page);
-        assert_eq!(queries.count(), 0, "it is cached: {:?}", queries.0);
+        // A Redis that is slow to answer on a busy machine is not waited for, and then the database is asked.
+        eventually(Duration::from_mins(1), || async {
+            let (again, queries) = count_queries(ask()).await;
+            assert_eq!(again.unwrap(), page);
+            (queries.count() == 0).then_some(())
+        })
+        .await;
     }
     let (page, queries) = count_queries(categories::list(&school.app, 20, None)).await;
     assert_eq!((page.unwrap().0.len(), queries.count()), (20, 1));
@@ -126,7 +130,10 @@ async fn lists_cost_a_few_queries_however_long_they_are() {
     let detail = detail.unwrap();
     assert_eq!((detail.topics.len(), detail.topics[0].videos.len()), (3, 2));
     assert!(queries.count() <= 3, "{:?}", queries.0);
-    assert_eq!(count_queries(ask()).await.1.count(), 0);
+    eventually(Duration::from_mins(1), || async {
+        (count_queries(ask()).await.1.count() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

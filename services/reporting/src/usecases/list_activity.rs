@@ -23,7 +23,7 @@ pub struct Paging {
 pub async fn list(app: &Reporting, filter: Filter, paging: Paging) -> Result<Page, Problem> {
     let scope = format!("activity:{filter:?}");
     let before: Option<Place> = app.pages.open(&scope, paging.token.as_deref())?;
-    let mut activities = activity::page(app.db.replica(), &filter, before, paging.size + 1)
+    let mut activities = activity::page(app.db.reader().await, &filter, before, paging.size + 1)
         .await
         .map_err(problem_of)?;
     let wanted = usize::try_from(paging.size).unwrap_or_default();

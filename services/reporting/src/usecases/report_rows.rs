@@ -39,7 +39,7 @@ impl<'a> Source<'a> {
             app,
             kind,
             course,
-            video_count: rows::video_count(app.db.replica(), course).await?,
+            video_count: rows::video_count(app.db.reader().await, course).await?,
         })
     }
 
@@ -57,11 +57,10 @@ impl<'a> Source<'a> {
     }
 
     async fn students(&self, after: Option<Uuid>) -> Result<Page, sqlx::Error> {
-        let fetch = || rows::students(self.app.db.replica(), self.course, after, PAGE);
-        let mut found = fetch().await?;
+        let mut found = rows::students(self.app.db.reader().await, self.course, after, PAGE).await?;
         let nameless = found.iter().filter(|row| row.full_name.is_none());
         if self.learn(nameless.map(|row| row.user_id)).await {
-            found = fetch().await?;
+            found = rows::students(self.app.db.reader().await, self.course, after, PAGE).await?;
         }
         let next = next(&found, |row| After::Student(row.user_id));
         let cells = found.into_iter().map(|row| match self.kind {
@@ -72,22 +71,20 @@ impl<'a> Source<'a> {
     }
 
     async fn attempts(&self, after: Option<Place>) -> Result<Page, sqlx::Error> {
-        let fetch = || rows::attempts(self.app.db.replica(), self.course, after, PAGE);
-        let mut found = fetch().await?;
+        let mut found = rows::attempts(self.app.db.reader().await, self.course, after, PAGE).await?;
         let nameless = found.iter().filter(|row| row.full_name.is_none());
         if self.learn(nameless.filter_map(|row| row.user_id)).await {
-            found = fetch().await?;
+            found = rows::attempts(self.app.db.reader().await, self.course, after, PAGE).await?;
         }
         let next = next(&found, |row| After::Moment((row.at, row.id)));
         Ok((found.into_iter().map(attempt).collect(), next))
     }
 
     async fn lines(&self, after: Option<Place>) -> Result<Page, sqlx::Error> {
-        let fetch = || rows::lines(self.app.db.replica(), self.course, after, PAGE);
-        let mut found = fetch().await?;
+        let mut found = rows::lines(self.app.db.reader().await, self.course, after, PAGE).await?;
         let nameless = found.iter().filter(|row| row.full_name.is_none());
         if self.learn(nameless.filter_map(|row| row.user_id)).await {
-            found = fetch().await?;
+            found = rows::lines(self.app.db.reader().await, self.course, after, PAGE).await?;
         }
         let next = next(&found, |row| After::Moment((row.at, row.id)));
         Ok((found.into_iter().map(line).collect(), next))

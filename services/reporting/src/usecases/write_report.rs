@@ -146,7 +146,7 @@ async fn write(
     stop: &CancellationToken,
 ) -> Result<i32, ReportError> {
     let app = source.app;
-    let total = rows::count(app.db.replica(), source.kind, source.course).await?;
+    let total = rows::count(app.db.reader().await, source.kind, source.course).await?;
     let total = i32::try_from(total).unwrap_or(i32::MAX);
     let mut sheet = Sheet::new(format);
     let head = source.kind.head().iter();
