@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
-use crate::domain::message::{Locale, MailKind, Values};
+use crate::domain::message::{Locale, MailKind, Values, Week};
 use crate::domain::texts::{DigestItem, MailContent, TextError, Texts};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:32px auto;max-width:1200px;padding:0 16px;color:#1c2430}\
@@ -98,6 +98,16 @@ fn sample(texts: &Texts, kind: MailKind, locale: Locale) -> Result<MailContent, 
         expires_at: "15.01.2027 11:00 (UTC+3)".into(),
         happened_at: "15.01.2027 10:42 (UTC+3)".into(),
         address: "https://registrar.example.edu/hooks/sc".into(),
+        week: Week {
+            first_day: "04.01.2027".into(),
+            last_day: "10.01.2027".into(),
+            active_students: 41,
+            enrollments: 7,
+            videos_completed: 103,
+            courses_completed: 2,
+            attempts_submitted: 38,
+            average_score: "74".into(),
+        },
     };
     let link = "https://school.example/courses/0193b2a4-6c3e-7b1a-9f00-3f5f1f0d2a13";
     if kind != MailKind::Digest {
