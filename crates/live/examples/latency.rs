@@ -45,11 +45,17 @@ impl Api {
         }
     }
 
-    async fn send(&self, verb: reqwest::Method, path: &str, body: Value) -> Value {
-        let request = self.http.request(verb, format!("{}/api/v1{path}", self.base));
-        let answer = request.bearer_auth(&self.token).json(&body).send().await.unwrap();
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = self.http.post(format!("{}/api/v1{path}", self.base));
+        let answer = request.bearer_auth(&self.token).json(body).send().await.unwrap();
         let answer = answer.error_for_status().unwrap();
-        answer.json().await.unwrap_or_default()
+        answer.json().await.unwrap()
+    }
+
+    async fn delete(&self, path: &str) {
+        let request = self.http.delete(format!("{}/api/v1{path}", self.base));
+        let answer = request.bearer_auth(&self.token).send().await.unwrap();
+        answer.error_for_status().unwrap();
     }
 }
 
@@ -60,14 +66,9 @@ async fn main() {
     let count: usize = arguments.next().map_or(1_000, |count| count.parse().unwrap());
     let teacher = Api::sign_in(&base, "teacher@demo.test").await;
     let student = Api::sign_in(&base, "student@demo.test").await;
-    let post = reqwest::Method::POST;
-    let course = teacher
-        .send(post.clone(), "/courses", json!({"title": "Latency"}))
-        .await;
+    let course = teacher.post("/courses", &json!({"title": "Latency"})).await;
     let course = format!("/courses/{}", course["id"].as_str().unwrap());
-    teacher
-        .send(post.clone(), &format!("{course}/publish"), json!({}))
-        .await;
+    teacher.post(&format!("{course}/publish"), &json!({})).await;
 
     let address = base.trim_start_matches("http://").to_owned();
     let mut request = format!("ws://{address}/api/v1/live")
@@ -82,7 +83,7 @@ async fn main() {
     let (clock, enroll) = (Clock::system(), format!("{course}/enroll"));
     let mut took = Vec::with_capacity(count);
     while took.len() < count {
-        student.send(post.clone(), &enroll, json!({})).await;
+        student.post(&enroll, &json!({})).await;
         let created_at = loop {
             let message = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
             let Message::Text(text) = message else { continue };
@@ -92,9 +93,9 @@ async fn main() {
             }
         };
         took.push((clock.now() - created_at).as_seconds_f64() * 1_000.0);
-        student.send(reqwest::Method::DELETE, &enroll, json!({})).await;
+        student.delete(&enroll).await;
     }
-    teacher.send(reqwest::Method::DELETE, &course, json!({})).await;
+    teacher.delete(&course).await;
     took.sort_by(f64::total_cmp);
     let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
     println!(

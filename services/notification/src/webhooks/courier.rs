@@ -18,7 +18,7 @@ const ERROR: usize = 300;
 const AGENT: &str = "StudentCoaching-Webhooks/1";
 
 /// What is sent.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Parcel<'a> {
     pub url: &'a str,
     pub id: &'a str,
