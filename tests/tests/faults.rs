@@ -1,5 +1,4 @@
 //! Parts that die: what was acknowledged stays, and what is left goes on.
-#![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
 //! The gRPC ports, reached past the gateway: every method asks for a token of its own kind.
+#![expect(clippy::print_stdout, reason = "measured figures of a test")]
 
 use std::collections::BTreeMap;
 
@@ -15,13 +16,26 @@ use tonic::Code;
 const CALLS: &[(&str, &[&str])] = &[
     (
         "BatchGetUsers",
-        &["catalog", "enrollment", "exam", "notification", "reporting", "video_progress"],
+        &[
+            "catalog",
+            "enrollment",
+            "exam",
+            "notification",
+            "reporting",
+            "video_progress",
+        ],
     ),
     ("ExportPersonalData", &["auth"]),
     ("FindUsersByEmail", &["enrollment"]),
     (
         "GetCourseState",
-        &["enrollment", "exam", "notification", "reporting", "video_progress"],
+        &[
+            "enrollment",
+            "exam",
+            "notification",
+            "reporting",
+            "video_progress",
+        ],
     ),
     (
         "GetEnrollmentState",

@@ -293,7 +293,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_input_makes_a_check_panic(name in ".*", items in prop::collection::vec(".*", 0..5)) {
-            let _ = PutRoleRequest { name, permissions: items, require_totp: None }.check();
+            let _ = PutRoleRequest { name, permissions: items, ..PutRoleRequest::default() }.check();
         }
     }
 }

@@ -123,13 +123,14 @@ fn request(method: &str, path: &str, token: &str, body: Option<&Value>) -> Resul
     let body = body.map(serde_json::to_vec).transpose()?;
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: sc\r\n");
     if !token.is_empty() {
-        text.push_str(&format!("authorization: Bearer {token}\r\n"));
+        text += "authorization: Bearer ";
+        text += token;
+        text += "\r\n";
     }
     if let Some(body) = &body {
-        text.push_str(&format!(
-            "content-type: application/json\r\ncontent-length: {}\r\n",
-            body.len()
-        ));
+        text += "content-type: application/json\r\ncontent-length: ";
+        text += &body.len().to_string();
+        text += "\r\n";
     } else if method != "GET" {
         text.push_str("content-length: 0\r\n");
     }

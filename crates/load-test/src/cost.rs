@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::processes::{GENERATOR, Processes, Sample, Weigh};
 
 /// What an earlier load left to do (events, mails) is waited for this long before the next.
-const SETTLING: Duration = Duration::from_secs(60);
+const SETTLING: Duration = Duration::from_mins(1);
 /// Busy cores of a stack at rest.
 const AT_REST: f64 = 0.15;
 
@@ -145,9 +145,9 @@ impl Meter {
         let sample = self.processes.sample(Weigh::Nothing);
         let (database, counters) = self.read().await?;
         let after = Readings {
+            sample,
             database,
             counters,
-            sample,
         };
         let before = &self.before;
         let cores: BTreeMap<String, f64> = after

@@ -1,5 +1,4 @@
 //! `scctl import` against an API that answers as the gateway does.
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -217,21 +217,18 @@ fn grpc_server(
             .initial_stream_window_size(1 << 20)
             .layer(stack);
         let stop = closing.cancelled_owned();
-        let ended = match tls {
-            Some(tls) => {
-                let mut server = server.max_connection_age(TLS_CONNECTION_AGE);
-                let server = server.add_routes(routes);
-                server
-                    .serve_with_incoming_shutdown(peer_tls::incoming(listener, tls), stop)
-                    .await
-            }
-            None => {
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                server
-                    .add_routes(routes)
-                    .serve_with_incoming_shutdown(incoming, stop)
-                    .await
-            }
+        let ended = if let Some(tls) = tls {
+            let mut server = server.max_connection_age(TLS_CONNECTION_AGE);
+            let server = server.add_routes(routes);
+            server
+                .serve_with_incoming_shutdown(peer_tls::incoming(listener, tls), stop)
+                .await
+        } else {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            server
+                .add_routes(routes)
+                .serve_with_incoming_shutdown(incoming, stop)
+                .await
         };
         ended.context("the gRPC server failed")
     }

@@ -8,10 +8,11 @@ use metrics::Histogram;
 
 /// What a histogram is found by, beside its route.
 type Answer = (&'static str, u16);
+type OfRoutes = HashMap<Box<str>, Vec<(Answer, Histogram)>>;
 
 thread_local! {
     // The registry's own lookup hashes and copies every label of every request.
-    static KNOWN: RefCell<HashMap<Box<str>, Vec<(Answer, Histogram)>>> = RefCell::default();
+    static KNOWN: RefCell<OfRoutes> = RefCell::default();
 }
 
 pub fn record(method: &'static str, route: &str, status: u16, elapsed: Duration) {

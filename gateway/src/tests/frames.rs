@@ -37,7 +37,7 @@ fn head(first: u8, length: u64, is_masked: bool) -> Vec<u8> {
     match length {
         0..126 => head.push(mask | u8::try_from(length).unwrap()),
         126..0x1_0000 => {
-            head.push(mask | 126);
+            head.push(mask | 0x7e);
             head.extend(u16::try_from(length).unwrap().to_be_bytes());
         }
         _ => {
@@ -112,7 +112,7 @@ async fn frames_that_break_the_rules_end_the_socket() {
         ("a compressed frame", frame(FIN | RSV1 | TEXT, b"{}"), &[1002]),
         ("a reserved bit", frame(FIN | 0x20 | TEXT, b"{}"), &[1002]),
         ("a reserved kind of data", frame(FIN | 3, b"{}"), &[1002]),
-        ("a reserved kind of control", frame(FIN | 11, b"{}"), &[1002]),
+        ("a reserved kind of control", frame(FIN | 0xb, b"{}"), &[1002]),
         ("a ping of 126 bytes", frame(FIN | PING, &[b'x'; 126]), &[1002]),
         ("a ping in pieces", frame(PING, b"x"), &[1002]),
         (
@@ -184,7 +184,7 @@ async fn floods_of_frames_keep_nobody_away() {
         frame(FIN | TEXT, "[".repeat(60_000).as_bytes()),
         frame(FIN | PING, b""),
         frame(FIN | PING, &[b'x'; 125]),
-        frame(FIN | 10, b""),
+        frame(FIN | 0xa, b""),
         // Pieces of a message that never grows and never ends.
         frame(CONTINUATION, b""),
     ];

@@ -40,6 +40,7 @@ fn caller(id: UserId, now: OffsetDateTime) -> Caller {
         id,
         session_id: SessionId::new(now),
         impersonator: None,
+        key_id: String::new(),
         token_id: String::new(),
         roles: Vec::new(),
         permissions: Vec::new(),
@@ -306,7 +307,10 @@ async fn enrolments_that_arrive_together_are_judged_one_by_one() {
     let enrolling = tabs.map(|(tab, id)| {
         let context = RequestContext::for_event(Some(&format!("tab-{tab}")), None);
         let (app, course) = (&school.app, school.course.id);
-        request_context::scope(context, async move { enroll(app, &student(id), course, None).await })
+        request_context::scope(
+            context,
+            async move { enroll(app, &student(id), course, None).await },
+        )
     });
     let outcomes = futures::future::join_all(enrolling).await;
     let codes: Vec<&str> = outcomes
@@ -368,7 +372,9 @@ async fn who_comes_back_or_lacks_a_prerequisite_is_told_so() {
         (still.is_new, still.enrollment.status),
         (false, Status::Completed)
     );
-    let refused = enroll(&school.app, &ada, CourseId::new(now), None).await.unwrap_err();
+    let refused = enroll(&school.app, &ada, CourseId::new(now), None)
+        .await
+        .unwrap_err();
     assert_eq!(
         refused.kind(),
         problem::Kind::Unavailable,

@@ -271,7 +271,7 @@ async fn what_a_withdrawn_key_has_signed_is_refused_at_once_and_the_key_forgotte
     assert_eq!(world.code(&token).await, "invalid_token");
     // Also one from the future, and for who was let in before, as with an open socket.
     let future = resigned(&world, &token, |_, claims| {
-        claims["iat_us"] = json!(9_000_000_000_000_000_i64)
+        claims["iat_us"] = json!(9_000_000_000_000_000_i64);
     });
     assert_eq!(world.code(&future).await, "invalid_token");
     assert!(world.verifier.revocations().concern_user(caller.user().unwrap()));

@@ -182,7 +182,7 @@ fn read_head(head: &[u8]) -> Result<(Answer, Part)> {
                 }
             }
             Some(b't' | b'T') if value(line, b"transfer-encoding").is_some() => {
-                part = Some(Part::ChunkSize(0))
+                part = Some(Part::ChunkSize(0));
             }
             Some(b'r' | b'R') => {
                 if let Some(seconds) = value(line, b"retry-after") {

@@ -64,9 +64,10 @@ pub fn session(stored: Session, current: SessionId) -> proto::Session {
 
 /// A session of somebody else.
 pub fn foreign_session(stored: Session) -> proto::Session {
+    let id = stored.id;
     proto::Session {
         current: false,
-        ..session(stored.clone(), stored.id)
+        ..session(stored, id)
     }
 }
 

@@ -5,6 +5,7 @@ use problem::{Problem, codes};
 use typed_id::{SessionId, UserId};
 
 use super::audit::Act;
+use super::events::{self, SecurityChange};
 use super::reach::{Reach, ReachError};
 use super::{audit, revoke, second_factor};
 use crate::app::Auth;
@@ -51,6 +52,7 @@ pub async fn remove_factor(app: &Auth, caller: &Caller, id: UserId) -> Result<()
         entries.extend(revoke::of_users(&[id], now, ttl));
         revoke::record(&mut tx, &entries).await?;
         audit::record(&mut *tx, reach.actor, Act::on_user("totp.removed", id), now).await?;
+        events::security_changed(&mut tx, id, SecurityChange::TotpDisabled).await?;
         Ok::<_, ReachError>(tx.commit(entries).await?)
     });
     revoke::announce(app, &removed.await?).await;

@@ -45,7 +45,7 @@ impl School {
                 db: database.database(),
                 clock: Clock::system(),
                 pages: PageTokens::new(b"a key"),
-                caching: Caching::new(Cache::new(connection), Duration::from_secs(300)),
+                caching: Caching::new(Cache::new(connection), Duration::from_mins(5)),
                 auth: RpcClient::new("auth", "http://127.0.0.1:1", &settings, None).unwrap(),
             },
             _database: database,

@@ -10,8 +10,8 @@ use contracts::enrollment::v1::{
 };
 use contracts::timestamp;
 use problem::Problem;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 use typed_id::SectionId;
 
 use crate::domain::status::Status;
@@ -46,13 +46,15 @@ pub fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Option<O
     match text {
         None => Ok(None),
         Some("") => Ok(Some(None)),
-        Some(text) => match OffsetDateTime::parse(text, &Rfc3339) {
-            Ok(at) => Ok(Some(Some(at))),
-            Err(_) => {
+        Some(text) => {
+            // In UTC, as the database wants it: at the end of what can be told there is none.
+            let parsed = OffsetDateTime::parse(text, &Rfc3339).ok();
+            let Some(at) = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC)) else {
                 let detail = "has to be a time such as 2026-11-21T09:00:00Z";
-                Err(Problem::invalid_field(field, "string.rfc3339", detail))
-            }
-        },
+                return Err(Problem::invalid_field(field, "string.rfc3339", detail));
+            };
+            Ok(Some(Some(at)))
+        }
     }
 }
 

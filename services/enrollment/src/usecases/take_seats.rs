@@ -213,7 +213,10 @@ impl Known {
         }
         let key = (one.user_id, one.course_id);
         let had = self.enrolled.get(&key).map(|had| had.status);
-        let (offers, seats) = (self.offers.entry(one.course_id), self.seats.get_mut(&one.course_id));
+        let (offers, seats) = (
+            self.offers.entry(one.course_id),
+            self.seats.get_mut(&one.course_id),
+        );
         let (offers, seats) = (offers.or_default(), seats.ok_or(Refused::NotOpen)?);
         let is_in = had.is_some_and(|had| !had.may_enroll_again());
         let offer = if is_in {
@@ -237,7 +240,10 @@ impl Known {
     fn remember(&mut self, one: &Application, taken: Step, offer: Option<Offer>) {
         let key = (one.user_id, one.course_id);
         let section_id = offer.map(|offer| offer.id);
-        let expires_at = one.wish.expires_at.or_else(|| offer.and_then(|offer| offer.ends_at));
+        let expires_at = one
+            .wish
+            .expires_at
+            .or_else(|| offer.and_then(|offer| offer.ends_at));
         match (taken, self.enrolled.get_mut(&key)) {
             (Step::EnrollAgain, Some(had)) => {
                 (had.status, had.section_id, had.expires_at) = (Status::Active, section_id, expires_at);

@@ -6,8 +6,8 @@ use contracts::exam::v1 as proto;
 use contracts::timestamp;
 use problem::Problem;
 use spreadsheet::Format;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::domain::revision::Draw;
 use crate::domain::score::Score;
@@ -42,14 +42,15 @@ fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Option<Offse
     match text {
         None => Ok(None),
         Some("") => Ok(Some(None)),
-        Some(text) => match OffsetDateTime::parse(text, &Rfc3339) {
-            Ok(at) => Ok(Some(Some(at))),
-            Err(_) => Err(Problem::invalid_field(
-                field,
-                "string.rfc3339",
-                "has to be a time such as 2026-11-21T09:00:00Z",
-            )),
-        },
+        Some(text) => {
+            // In UTC, as the database wants it: at the end of what can be told there is none.
+            let parsed = OffsetDateTime::parse(text, &Rfc3339).ok();
+            let Some(at) = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC)) else {
+                let detail = "has to be a time such as 2026-11-21T09:00:00Z";
+                return Err(Problem::invalid_field(field, "string.rfc3339", detail));
+            };
+            Ok(Some(Some(at)))
+        }
     }
 }
 

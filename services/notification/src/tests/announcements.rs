@@ -1,3 +1,4 @@
+#![expect(clippy::print_stdout, reason = "measured figures of a test")]
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

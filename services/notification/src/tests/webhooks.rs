@@ -50,7 +50,7 @@ impl School {
             .unwrap()
     }
 
-    fn dispatcher(&self, app: &Arc<Notification>, hands: u16) -> Dispatcher {
+    fn dispatcher(app: &Arc<Notification>, hands: u16) -> Dispatcher {
         Dispatcher::new(
             Arc::clone(app),
             Courier::new(true).unwrap().with_timeout(LIMIT * 4),
@@ -117,7 +117,7 @@ async fn an_event_is_posted_once_to_each_who_wants_it_and_signed() {
     school
         .happens(EventId::new(school.clock.now()), &UserRegistered::default())
         .await;
-    let dispatcher = school.dispatcher(&school.app, 1);
+    let dispatcher = School::dispatcher(&school.app, 1);
     while dispatcher.turn().await {}
     let posted = receiver.posted();
     assert_eq!(posted.len(), 1);
@@ -159,7 +159,7 @@ async fn what_is_not_taken_is_tried_for_a_day_then_given_up_and_can_be_sent_agai
         .await;
     receiver.answer(500);
     let id = school.enrolled().await;
-    let dispatcher = school.dispatcher(&school.app, 1);
+    let dispatcher = School::dispatcher(&school.app, 1);
     let begun = school.clock.now();
     for tries in 1..=8 {
         assert!(dispatcher.turn().await, "try {tries}");
@@ -198,7 +198,7 @@ async fn what_is_not_taken_is_tried_for_a_day_then_given_up_and_can_be_sent_agai
 #[tokio::test]
 async fn redirects_are_not_followed_answers_are_cut_and_wishes_heeded() {
     let (school, receiver) = (School::open().await, Receiver::start().await);
-    let dispatcher = school.dispatcher(&school.app, 1);
+    let dispatcher = School::dispatcher(&school.app, 1);
     let mut logged = Vec::new();
     for path in ["/moved", "/huge", "/later", "/nowhere"] {
         let (webhook, _) = school.webhook(&receiver.at(path), &["enrollment.created"]).await;
@@ -241,7 +241,7 @@ async fn a_new_secret_signs_beside_the_old_one_for_a_while() {
     let day = time::Duration::hours(24);
     let (second, until) = rotate_secret(&school.app, &admin, webhook.id, day).await.unwrap();
     assert_eq!(until, Some(school.clock.now() + day));
-    let dispatcher = school.dispatcher(&school.app, 1);
+    let dispatcher = School::dispatcher(&school.app, 1);
     let sent_with = async |secrets: &[Secret]| {
         let id = school.enrolled().await;
         assert!(dispatcher.turn().await);
@@ -278,7 +278,7 @@ async fn secrets_are_sealed_and_shown_once() {
         .fetch_one(school.app.db.primary())
         .await
         .unwrap();
-    let hex: String = plain.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(&plain);
     assert!(
         row.contains(&webhook.id.to_string()) && !row.contains(&hex),
         "{row}"
@@ -299,7 +299,7 @@ async fn a_webhook_that_takes_nothing_for_days_is_turned_off_and_admins_are_told
         .webhook(&receiver.at("/hook"), &["enrollment.created"])
         .await;
     receiver.answer(503);
-    let dispatcher = school.dispatcher(&school.app, 1);
+    let dispatcher = School::dispatcher(&school.app, 1);
     for day in 0..5 {
         assert!(get(&school.app, webhook.id).await.unwrap().is_active, "day {day}");
         for _ in 0..2 {
@@ -371,7 +371,7 @@ async fn who_answers_gone_is_asked_no_more() {
         .await;
     receiver.answer(410);
     school.enrolled().await;
-    assert!(school.dispatcher(&school.app, 1).turn().await);
+    assert!(School::dispatcher(&school.app, 1).turn().await);
     let gone = get(&school.app, webhook.id).await.unwrap();
     assert_eq!(
         (gone.is_active, gone.disabled_reason.as_deref()),
@@ -392,7 +392,7 @@ async fn a_webhook_that_hangs_holds_up_no_other_and_is_in_one_hand_at_a_time() {
     let stop = CancellationToken::new();
     let second = school.second_instance();
     let running: Vec<_> = [&school.app, &second]
-        .map(|app| tokio::spawn(school.dispatcher(app, 2).run(stop.clone())))
+        .map(|app| tokio::spawn(School::dispatcher(app, 2).run(stop.clone())))
         .into();
     for _ in 0..120 {
         school.enrolled().await;
@@ -460,7 +460,7 @@ async fn the_log_is_paged_by_state_and_goes_with_its_webhook() {
     let (webhook, _) = school
         .webhook(&receiver.at("/hook"), &["enrollment.created"])
         .await;
-    let dispatcher = school.dispatcher(&school.app, 1);
+    let dispatcher = School::dispatcher(&school.app, 1);
     for _ in 0..3 {
         school.enrolled().await;
     }

@@ -65,8 +65,8 @@ impl Courier {
         let begun = Instant::now();
         let outcome = match tokio::time::timeout(self.timeout, self.exchange(parcel)).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(fault)) => failed(fault),
-            Err(_) => failed(format!("no answer within {} s", self.timeout.as_secs_f32())),
+            Ok(Err(fault)) => failed(&fault),
+            Err(_) => failed(&format!("no answer within {} s", self.timeout.as_secs_f32())),
         };
         Outcome {
             took: begun.elapsed(),
@@ -102,10 +102,10 @@ impl Courier {
     }
 }
 
-fn failed(error: String) -> Outcome {
+fn failed(error: &str) -> Outcome {
     Outcome {
         status: None,
-        error: shortened(&error, ERROR),
+        error: shortened(error, ERROR),
         response: String::new(),
         took: Duration::ZERO,
         retry_after: None,

@@ -101,6 +101,7 @@ impl School {
             roles: Vec::new(),
             permissions: Vec::new(),
             impersonator: None,
+            key_id: String::new(),
             issued_at: self.clock.now(),
             expires_at: self.clock.now() + time::Duration::hours(1),
         }))
