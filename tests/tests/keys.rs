@@ -1,4 +1,5 @@
 //! A signing key that has leaked is taken out of use while everything runs.
+#![expect(clippy::print_stdout, reason = "how long it took")]
 
 use journeys::people::{PASSWORD, sign_in, student};
 use journeys::rpc::Port;

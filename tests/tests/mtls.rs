@@ -1,4 +1,5 @@
 //! The processes talk over mutual TLS: a learner notices nothing, and nobody without a certificate gets a word.
+#![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
 use dev_stack::stack::SERVICES;
 use journeys::api::text;

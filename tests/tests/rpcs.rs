@@ -1,4 +1,5 @@
 //! The gRPC ports, reached past the gateway: every method asks for a token of its own kind.
+#![expect(clippy::print_stdout, reason = "how many calls there were")]
 
 use std::collections::BTreeMap;
 

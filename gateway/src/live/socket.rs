@@ -68,9 +68,10 @@ async fn serve(
         let done = tokio::select! {
             biased;
             why = &mut *end => return why.unwrap_or(Why::Left),
-            came = stream.next() => match allowance.take() {
-                true => take(stream, end, hub, socket, came).await,
-                false => Err(Why::Flooding),
+            came = stream.next() => if allowance.take() {
+                take(stream, end, hub, socket, came).await
+            } else {
+                Err(Why::Flooding)
             },
             // What comes live waits until that is sent: frames are in order, and none comes twice.
             Some(page) = next_page(&mut missed), if missed.is_some() => {

@@ -32,7 +32,7 @@ pub async fn withdraw_key(app: &Auth, kid: &str) -> Result<(), WithdrawKeyError>
         revoked_at: now,
         expires_at: now + REMEMBERED,
     };
-    let entries = vec![entry];
+    let entries = [entry];
     let written: Result<bool, WriteError> = app
         .db
         .write({
