@@ -104,7 +104,8 @@ impl Revocations {
 
     pub fn is_revoked(&self, claims: &Claims, key_id: &str) -> bool {
         let issued = i128::from(claims.issued_us()) * 1_000;
-        self.concern(claims.sid.as_deref(), &claims.jti, key_id, &claims.sub, issued)
+        let users = [Some(claims.sub.as_str()), claims.act.as_deref()];
+        self.concern(claims.sid.as_deref(), &claims.jti, key_id, users, issued)
     }
 
     /// As [`Revocations::is_revoked`], for a user who was let in and stays, such as with an open socket.
@@ -113,16 +114,25 @@ impl Revocations {
             return false;
         }
         let (session, id) = (user.session_id.to_string(), user.id.to_string());
+        let impersonator = user.impersonator.map(|id| id.to_string());
         self.concern(
             Some(&session),
             &user.token_id,
             &user.key_id,
-            &id,
+            [Some(&id), impersonator.as_deref()],
             user.issued_at.unix_timestamp_nanos(),
         )
     }
 
-    fn concern(&self, session: Option<&str>, token: &str, key: &str, user: &str, issued_nanos: i128) -> bool {
+    /// `users`: whose token it is, and who acts for them: it ends with either.
+    fn concern(
+        &self,
+        session: Option<&str>,
+        token: &str,
+        key: &str,
+        users: [Option<&str>; 2],
+        issued_nanos: i128,
+    ) -> bool {
         let entries = self.entries.read();
         if entries.is_empty() {
             return false;
@@ -131,8 +141,10 @@ impl Revocations {
         session.is_some_and(|session| has(RevocationKind::Session, session).is_some())
             || has(RevocationKind::Token, token).is_some()
             || has(RevocationKind::Key, key).is_some()
-            || has(RevocationKind::User, user)
-                .is_some_and(|entry| issued_nanos < entry.revoked_at.unix_timestamp_nanos())
+            || users.into_iter().flatten().any(|user| {
+                has(RevocationKind::User, user)
+                    .is_some_and(|entry| issued_nanos < entry.revoked_at.unix_timestamp_nanos())
+            })
     }
 
     /// Forgets entries whose tokens have all expired.

@@ -65,7 +65,7 @@ impl Replicas {
 
 /// Waits until the copy has what the primary has written by now.
 async fn caught_up(primary: &PgPool, replica: &PgPool) -> Result<(), sqlx::Error> {
-    let written: String = sqlx::query_scalar("SELECT pg_current_wal_insert_lsn()::text")
+    let written: String = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text")
         .fetch_one(primary)
         .await?;
     loop {

@@ -1,5 +1,6 @@
 //! Problems on the wire between our processes: gRPC status with `google.rpc` details.
 
+use std::error::Error;
 use std::time::Duration;
 
 use tonic::{Code as GrpcCode, Status};
@@ -72,8 +73,9 @@ fn foreign(status: Status) -> Problem {
         GrpcCode::FailedPrecondition | GrpcCode::AlreadyExists => &codes::CONFLICT,
         GrpcCode::ResourceExhausted => &codes::OVERLOADED,
         GrpcCode::DeadlineExceeded | GrpcCode::Cancelled => &codes::TIMEOUT,
-        // Aborted and Unknown are what tonic makes of a connection that broke.
         GrpcCode::Unavailable | GrpcCode::Aborted => &codes::UNAVAILABLE,
+        // A service sends no cause along: with one, this side's connection broke.
+        GrpcCode::Unknown | GrpcCode::Internal if status.source().is_some() => &codes::UNAVAILABLE,
         _ => &codes::INTERNAL,
     };
     let problem = Problem::new(code).with_source(status);
@@ -117,5 +119,13 @@ mod tests {
         let got = Problem::from(Status::unknown("relation auth.users does not exist"));
         assert_eq!(got.code().name, "internal");
         assert_eq!(got.detail(), None);
+    }
+
+    #[test]
+    fn a_connection_that_broke_is_no_fault_of_ours() {
+        let broken = Status::from_error(Box::new(std::io::Error::from(
+            std::io::ErrorKind::ConnectionReset,
+        )));
+        assert_eq!(Problem::from(broken).code().name, "unavailable");
     }
 }

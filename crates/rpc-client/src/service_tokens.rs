@@ -27,7 +27,9 @@ struct Inner {
     service: String,
     secret: SecretString,
     /// By the service that is called.
-    current: Mutex<HashMap<String, (Arc<str>, Instant)>>,
+    current: parking_lot::Mutex<HashMap<String, (Arc<str>, Instant)>>,
+    /// Held while one fetches; those whose token is there pass by.
+    fetching: Mutex<()>,
 }
 
 impl ServiceTokens {
@@ -36,7 +38,8 @@ impl ServiceTokens {
             auth,
             service: service.to_owned(),
             secret,
-            current: Mutex::default(),
+            current: parking_lot::Mutex::default(),
+            fetching: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -45,20 +48,28 @@ impl ServiceTokens {
 
     /// The token for calls of a service.
     pub async fn get(&self, called: &str) -> Result<Arc<str>, Status> {
-        let mut current = self.inner.current.lock().await;
-        if let Some((token, until)) = current.get(called)
-            && Instant::now() < *until
-        {
-            return Ok(Arc::clone(token));
+        if let Some(token) = self.live(called) {
+            return Ok(token);
+        }
+        let _one = self.inner.fetching.lock().await;
+        if let Some(token) = self.live(called) {
+            return Ok(token);
         }
         let (token, until) = self.fetch(called).await?;
-        current.insert(called.to_owned(), (Arc::clone(&token), until));
+        let kept = (Arc::clone(&token), until);
+        self.inner.current.lock().insert(called.to_owned(), kept);
         Ok(token)
+    }
+
+    fn live(&self, called: &str) -> Option<Arc<str>> {
+        let current = self.inner.current.lock();
+        let (token, until) = current.get(called)?;
+        (Instant::now() < *until).then(|| Arc::clone(token))
     }
 
     /// A new token, whatever the present one says.
     pub async fn renew(&self, called: &str) -> Result<Arc<str>, Status> {
-        self.inner.current.lock().await.remove(called);
+        self.inner.current.lock().remove(called);
         self.get(called).await
     }
 

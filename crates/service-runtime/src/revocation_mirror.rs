@@ -3,7 +3,7 @@
 
 use access_token::Revocation;
 use cache::fred::interfaces::{KeysInterface, SortedSetsInterface};
-use cache::fred::types::Value;
+use cache::fred::types::{ExpireOptions, Value};
 use cache::{Key, Redis};
 use time::OffsetDateTime;
 
@@ -30,7 +30,8 @@ pub async fn write(redis: &Redis, entries: &[Revocation], now: OffsetDateTime) {
                 .await?;
             // Entries end by themselves when nobody writes any more.
             let seconds = (last - now).whole_seconds().max(1);
-            let () = pipeline.expire(&key, seconds, None).await?;
+            let () = pipeline.expire(&key, seconds, Some(ExpireOptions::NX)).await?;
+            let () = pipeline.expire(&key, seconds, Some(ExpireOptions::GT)).await?;
             pipeline.all::<Value>().await
         });
         if written.await.is_none() {

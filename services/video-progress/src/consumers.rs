@@ -21,6 +21,8 @@ pub fn videos(app: &Arc<VideoProgress>, asks_youtube: bool) -> Subscription {
             let video =
                 Video::try_from(delivery.event).map_err(|fault| HandlerError::Poison(Box::new(fault)))?;
             videos::keep(&mut **tx, &video).await?;
+            // What is stored, as this may be an older word than that.
+            let video = videos::by_id(&mut **tx, video.id).await?.unwrap_or(video);
             if metadata::keep(tx, &video).await? && asks_youtube {
                 enqueue(tx, &FetchMetadata { video_id: video.id }).await?;
             }

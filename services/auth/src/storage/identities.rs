@@ -41,6 +41,24 @@ pub async fn used(
     Ok(user.map(UserId))
 }
 
+/// Whether another account of the provider signs in to this one.
+pub async fn has_other(
+    db: &mut PgConnection,
+    user: UserId,
+    issuer: &str,
+    subject: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM auth.identities
+                          WHERE user_id = $1 AND issuer = $2 AND subject <> $3) AS "exists!""#,
+        user.0,
+        issuer,
+        subject,
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Links it. False when it is linked already.
 pub async fn insert(
     db: &mut PgConnection,

@@ -20,7 +20,10 @@ pub async fn put(db: &mut PgConnection, entries: &[Revocation]) -> Result<(), sq
     let expires: Vec<OffsetDateTime> = entries.iter().map(|entry| entry.expires_at).collect();
     sqlx::query!(
         "INSERT INTO auth.revocations AS r (kind, subject, revoked_at, expires_at)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+         SELECT kind, subject, max(revoked_at), max(expires_at)
+         FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+              AS new (kind, subject, revoked_at, expires_at)
+         GROUP BY kind, subject ORDER BY kind, subject
          ON CONFLICT (kind, subject) DO UPDATE
          SET revoked_at = greatest(r.revoked_at, excluded.revoked_at), expires_at = greatest(r.expires_at, excluded.expires_at),
              written_at = clock_timestamp()",

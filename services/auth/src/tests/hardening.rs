@@ -434,8 +434,10 @@ async fn a_program_gets_what_its_maker_has_and_no_more_until_it_is_ended() {
         Some("permission_denied")
     );
     let (account, secret) = create(wanted(permissions::USERS_READ)).await.unwrap();
+    school.clock.advance(Duration::from_secs(1));
     let wrong = service_accounts::issue_token(&school.auth, account.id, "sa_wrong").await;
     assert_eq!(code_of(wrong), Some("invalid_credentials"));
+    school.clock.advance(Duration::from_secs(1));
     let (token, _) = service_accounts::issue_token(&school.auth, account.id, &secret)
         .await
         .unwrap();
@@ -446,6 +448,7 @@ async fn a_program_gets_what_its_maker_has_and_no_more_until_it_is_ended() {
         .await
         .unwrap();
     assert!(School::is_revoked(&school.verify(&token).await));
+    school.clock.advance(Duration::from_secs(1));
     let after = service_accounts::issue_token(&school.auth, account.id, &secret).await;
     assert_eq!(code_of(after), Some("invalid_credentials"));
     assert_eq!(

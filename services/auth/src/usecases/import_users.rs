@@ -192,13 +192,14 @@ async fn import_rows(
     invite: bool,
     ttl: time::Duration,
 ) -> Result<(Vec<Line>, Vec<Revocation>), MailError> {
-    let now = tx.clock().now();
     let keys: Vec<String> = rows.iter().map(|row| row.wanted.email_key.clone()).collect();
     let known: HashMap<String, Known> = imports::lock_known(tx, &keys)
         .await?
         .into_iter()
         .map(|known| (known.email_key.clone(), known))
         .collect();
+    // After the locks: a token that was made while they were waited for is made before this.
+    let now = tx.clock().now();
     let (mut new, mut changed, mut gone, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let outcome = match known.get(&row.wanted.email_key) {

@@ -84,7 +84,14 @@ pub async fn account_of(app: &Auth, provider: &Provider, claims: &Claims) -> Res
         let address = vouched.email.clone().ok_or(LinkError::NoAddress)?;
         let existing = users::by_email(&mut *tx, &email::key(&address)).await?;
         let user = match existing {
-            Some(existing) => linkable(&mut tx, existing.id, &address).await?,
+            Some(existing) => {
+                let id = linkable(&mut tx, existing.id, &address).await?;
+                // Another person of that provider signs in to it: an address that was given on does not give the account on.
+                if identities::has_other(&mut tx, id, &vouched.settings.issuer, &vouched.subject).await? {
+                    return Err(LinkError::Unproven);
+                }
+                id
+            }
             None => create(&mut tx, &vouched, &address).await?,
         };
         let identity = NewIdentity {
@@ -120,7 +127,7 @@ async fn linkable(tx: &mut WriteTx, id: UserId, address: &str) -> Result<UserId,
 
 async fn create(tx: &mut WriteTx, vouched: &Vouched, address: &str) -> Result<UserId, LinkError> {
     if !vouched.settings.create_accounts {
-        return Err(LinkError::NoAddress);
+        return Err(LinkError::Unproven);
     }
     let now = tx.clock().now();
     let role = role_of(tx, vouched).await?;

@@ -9,6 +9,7 @@ use super::events::{self, SecurityChange};
 use super::reach::{Reach, ReachError};
 use super::{audit, revoke, second_factor};
 use crate::app::Auth;
+use crate::storage::service_accounts;
 use crate::storage::sessions::{self, Session};
 use crate::storage::totp;
 
@@ -49,7 +50,9 @@ pub async fn remove_factor(app: &Auth, caller: &Caller, id: UserId) -> Result<()
         }
         let ended = sessions::end(&mut tx, id, None, None, now).await?;
         let mut entries = revoke::of_sessions(&ended, now, ttl);
-        entries.extend(revoke::of_users(&[id], now, ttl));
+        let mut holders = service_accounts::of_makers(&mut tx, &[id.0]).await?;
+        holders.push(id);
+        entries.extend(revoke::of_users(&holders, now, ttl));
         revoke::record(&mut tx, &entries).await?;
         audit::record(&mut *tx, reach.actor, Act::on_user("totp.removed", id), now).await?;
         events::security_changed(&mut tx, id, SecurityChange::TotpDisabled).await?;

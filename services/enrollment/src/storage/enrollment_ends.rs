@@ -68,7 +68,7 @@ pub struct Due {
     pub course_title: String,
 }
 
-/// Locks enrolments whose time is over; those that others work on are left for the next look.
+/// Locks active enrolments whose time is over; who is suspended stays so, or waiting would let them in again. Those that others work on are left for the next look.
 pub async fn lock_due(
     db: &mut PgConnection,
     now: OffsetDateTime,
@@ -83,7 +83,7 @@ pub async fn lock_due(
         Row,
         r#"SELECT e.id AS "id!", e.status AS "status!", coalesce(c.title, '') AS "course_title!"
            FROM enrollment.enrollments e LEFT JOIN enrollment.courses c ON c.id = e.course_id
-           WHERE e.status IN ('active', 'suspended') AND e.expires_at <= $1
+           WHERE e.status = 'active' AND e.expires_at <= $1
            ORDER BY e.expires_at LIMIT $2 FOR UPDATE OF e SKIP LOCKED"#,
         now,
         limit,

@@ -132,8 +132,9 @@ impl WebhookService for WebhookGrpc {
         &self,
         request: Request<ReplayWebhookDeliveryRequest>,
     ) -> Result<Response<WebhookDelivery>, Status> {
-        let (_, req) = admit(request)?;
-        Ok(Response::new(replay(&self.app, id("id", &req.id)?).await?.into()))
+        let (caller, req) = admit(request)?;
+        let delivery = replay(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(delivery.into()))
     }
 }
 

@@ -111,6 +111,18 @@ pub struct Due {
     pub queued_at: OffsetDateTime,
 }
 
+/// The types of what is kept for a webhook, waiting or done; tests of the webhook itself are nobody's.
+pub async fn kept_types(db: impl PgExecutor<'_>, webhook: WebhookId) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT DISTINCT m.event_type FROM notification.webhook_deliveries d
+         JOIN notification.webhook_messages m ON m.id = d.message_id
+         WHERE d.webhook_id = $1 AND m.event_type <> 'webhook.test'",
+        webhook.0,
+    )
+    .fetch_all(db)
+    .await
+}
+
 pub async fn next_due(
     db: impl PgExecutor<'_>,
     webhook: WebhookId,
@@ -120,6 +132,7 @@ pub async fn next_due(
         Due,
         "SELECT d.id, d.message_id, m.event_type, m.body, d.attempts, d.queued_at
          FROM notification.webhook_deliveries d JOIN notification.webhook_messages m ON m.id = d.message_id
+         JOIN notification.webhooks w ON w.id = d.webhook_id AND w.is_active
          WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at <= $2
          ORDER BY d.next_attempt_at LIMIT 1",
         webhook.0,
@@ -129,10 +142,10 @@ pub async fn next_due(
     .await
 }
 
-/// Records a try. `next`: when it is tried again.
+/// Records a try. `next`: when it is tried again. One that was put back into the queue meanwhile stays there.
 pub async fn record(
     db: impl PgExecutor<'_>,
-    id: Uuid,
+    due: &Due,
     outcome: &Outcome,
     next: Option<OffsetDateTime>,
     now: OffsetDateTime,
@@ -144,10 +157,12 @@ pub async fn record(
     };
     sqlx::query!(
         "UPDATE notification.webhook_deliveries
-         SET state = $2, attempts = attempts + 1, last_attempt_at = $3, next_attempt_at = coalesce($4, next_attempt_at),
+         SET state = CASE WHEN queued_at = $9 THEN $2 ELSE state END,
+             attempts = CASE WHEN queued_at = $9 THEN attempts + 1 ELSE attempts END, last_attempt_at = $3,
+             next_attempt_at = CASE WHEN queued_at = $9 THEN coalesce($4, next_attempt_at) ELSE next_attempt_at END,
              last_status = $5, last_error = $6, last_response = $7, last_duration_ms = $8
          WHERE id = $1",
-        id,
+        due.id,
         state,
         now,
         next,
@@ -155,6 +170,7 @@ pub async fn record(
         outcome.error,
         outcome.response,
         i32::try_from(outcome.took.as_millis()).unwrap_or(i32::MAX),
+        due.queued_at,
     )
     .execute(db)
     .await?;

@@ -174,10 +174,11 @@ async fn what_is_not_taken_is_tried_for_a_day_then_given_up_and_can_be_sent_agai
     let took = (school.clock.now() - begun).whole_hours();
     assert!((27..36).contains(&took), "{took} hours");
     let failed = school.log(webhook.id).await.remove(0);
+    let admin = school.admin(UserId::new(school.clock.now()));
     receiver.answer(204);
     // It rests a minute at most.
     school.clock.advance(Duration::from_mins(2));
-    let again = replay(&school.app, failed.id).await.unwrap();
+    let again = replay(&school.app, &admin, failed.id).await.unwrap();
     assert_eq!((again.state.as_str(), again.attempts), ("pending", 0));
     assert!(dispatcher.turn().await);
     let posted = receiver.posted();
@@ -190,7 +191,7 @@ async fn what_is_not_taken_is_tried_for_a_day_then_given_up_and_can_be_sent_agai
     assert!(posted.iter().all(|one| one.body == posted[0].body));
     assert_eq!(school.log(webhook.id).await[0].state, "delivered");
     // Also what was taken.
-    replay(&school.app, failed.id).await.unwrap();
+    replay(&school.app, &admin, failed.id).await.unwrap();
     assert!(dispatcher.turn().await);
     assert_eq!(receiver.posted().len(), 10);
 }
@@ -342,8 +343,13 @@ async fn a_webhook_that_takes_nothing_for_days_is_turned_off_and_admins_are_told
     let refused = test::test(&school.app, webhook.id).await.unwrap_err();
     assert_eq!(refused.code().name, "webhook_inactive");
     let waiting = school.log(webhook.id).await.pop().unwrap();
+    let boss = school.admin(UserId::new(school.clock.now()));
     assert_eq!(
-        replay(&school.app, waiting.id).await.unwrap_err().code().name,
+        replay(&school.app, &boss, waiting.id)
+            .await
+            .unwrap_err()
+            .code()
+            .name,
         "webhook_inactive"
     );
     // On again, what waits goes on.

@@ -185,7 +185,6 @@ impl Dispatcher {
             let now = tx.clock().now();
             let next = webhook::next_attempt(due.attempts + 1, due.queued_at, outcome.retry_after, now)
                 .filter(|_| !outcome.is_taken() && !outcome.is_gone());
-            deliveries::record(&mut *tx, due.id, &outcome, next, now).await?;
             let mut failures = 0;
             if outcome.is_taken() {
                 webhooks::record_success(&mut *tx, id, now).await?;
@@ -202,6 +201,8 @@ impl Dispatcher {
                     tell_admins(&app, &mut tx, lost, now).await?;
                 }
             }
+            // After the webhook's row, which whoever removes it has first as well.
+            deliveries::record(&mut *tx, &due, &outcome, next, now).await?;
             let word = match (outcome.is_taken(), next) {
                 (true, _) => "delivered",
                 (false, Some(_)) => "retried",

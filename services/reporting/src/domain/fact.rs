@@ -188,6 +188,8 @@ mod tests {
         ("user.data_erased", "between services"),
         ("video.metadata_fetched", "nobody did it"),
         ("report.weekly_summary_made", "our own"),
+        ("user.security_changed", "auth audits it"),
+        ("webhook.changed", "of the school, not of anybody's learning"),
     ];
 
     #[test]

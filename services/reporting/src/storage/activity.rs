@@ -27,7 +27,8 @@ pub async fn insert(
          )
          INSERT INTO reporting.stale_days (day)
          SELECT day FROM added WHERE day < ($11::timestamptz AT TIME ZONE 'Europe/Istanbul')::date
-         ON CONFLICT DO NOTHING",
+         -- Locks a mark that is there, and changes nothing: who counts that day waits for this event.
+         ON CONFLICT (day) DO UPDATE SET day = excluded.day WHERE false",
         id.0,
         at,
         kind,

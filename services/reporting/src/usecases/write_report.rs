@@ -18,6 +18,9 @@ use crate::storage::rows;
 /// Renewed with each page.
 const LEASE: Duration = Duration::seconds(60);
 const MAX_TRIES: i32 = 3;
+/// Restarts of the process use a claim up as well.
+const MAX_CLAIMS: i32 = MAX_TRIES + 5;
+const GIVEN_UP: &str = "The report could not be made. Please ask again later.";
 /// Before another try.
 const PAUSE: Duration = Duration::seconds(5);
 const PERIOD: std::time::Duration = std::time::Duration::from_secs(2);
@@ -81,6 +84,12 @@ pub async fn work_once(app: &Reporting, stop: &CancellationToken) -> Result<bool
         return Ok(false);
     };
     let kind = claimed.kind.clone();
+    if claimed.tries > MAX_CLAIMS {
+        // Whoever takes it up dies of it.
+        operations::fail(db, &claimed, GIVEN_UP, app.clock.now()).await?;
+        metrics::counter!("reports_total", "kind" => kind, "outcome" => "failed").increment(1);
+        return Ok(true);
+    }
     let outcome = match make(app, &claimed, stop).await {
         Ok((rows, bytes)) => {
             operations::succeed(db, &claimed, rows, bytes, app.clock.now()).await?;
@@ -99,8 +108,9 @@ pub async fn work_once(app: &Reporting, stop: &CancellationToken) -> Result<bool
                 error = &fault as &dyn std::error::Error,
                 "a report was not made"
             );
-            let last = "The report could not be made. Please ask again later.";
-            let fate = fault.is_final().or((claimed.tries >= MAX_TRIES).then_some(last));
+            let fate = fault
+                .is_final()
+                .or((claimed.tries >= MAX_TRIES).then_some(GIVEN_UP));
             if let Some(text) = fate {
                 operations::fail(db, &claimed, text, app.clock.now()).await?;
                 "failed"

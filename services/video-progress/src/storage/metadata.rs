@@ -43,8 +43,10 @@ pub async fn claim_new(
         Due,
         "WITH own AS (
              SELECT video_id FROM video_progress.metadata WHERE video_id = $1 AND status IS NULL
+             FOR UPDATE
          ), others AS (
-             SELECT video_id FROM video_progress.metadata WHERE status IS NULL AND due_at <= $2 AND video_id <> $1
+             SELECT video_id FROM video_progress.metadata
+             WHERE status IS NULL AND due_at <= $2 AND video_id <> $1 AND EXISTS (SELECT FROM own)
              ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED
          )
          UPDATE video_progress.metadata SET due_at = $3

@@ -6,6 +6,7 @@ use typed_id::WebhookId;
 
 use super::{Actor, check_readable, url};
 use crate::app::Notification;
+use crate::storage::webhook_deliveries;
 use crate::storage::webhooks::{self, Change, Webhook};
 use crate::usecases::ChangeError;
 
@@ -25,10 +26,14 @@ pub async fn update(
     let wake = Arc::clone(&app.wake_dispatcher);
     let written = app.db.write(move |mut tx| async move {
         let now = tx.clock().now();
+        let moves = change.url.is_some();
         let changed = webhooks::update(&mut *tx, id, &change, now).await?;
         let changed = changed.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
         // Also of what others had chosen: whoever moves the address has it all posted there.
         check_readable(&caller, &changed.event_types)?;
+        if moves {
+            check_readable(&caller, &webhook_deliveries::kept_types(&mut *tx, id).await?)?;
+        }
         actor.tell(&mut tx, id, "updated", changed.url.clone()).await?;
         tx.after_commit(move || wake.notify_one());
         Ok::<_, ChangeError>(tx.commit(changed).await?)
