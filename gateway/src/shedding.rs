@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 /// How often the waiting is measured.
 const PERIOD: Duration = Duration::from_millis(10);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A twentieth of the places is taken.
-const CROWDED_FROM: usize = 20;
+/// A tenth of the places is taken.
+const CROWDED_FROM: usize = 10;
 
 /// How much of a class is let in.
 struct Bounds {
@@ -28,9 +28,9 @@ struct Bounds {
 
 const fn bounds(class: RateClass) -> Bounds {
     let (places, wait) = match class {
-        RateClass::ApiRead => (50, Duration::from_millis(100)),
-        RateClass::ApiWrite => (60, Duration::from_millis(200)),
-        RateClass::Progress => (75, Duration::from_millis(400)),
+        RateClass::ApiRead => (50, Duration::from_millis(500)),
+        RateClass::ApiWrite => (60, Duration::from_secs(1)),
+        RateClass::Progress => (75, Duration::from_millis(1_500)),
         // Who cannot sign in cannot sit an exam. Their own queues are short.
         RateClass::Login | RateClass::Register | RateClass::PasswordReset => (90, Duration::MAX),
         RateClass::Exam => (100, Duration::MAX),
@@ -150,8 +150,8 @@ mod tests {
             classes.map(|class| let_in(&shedding, class).is_some())
         };
         assert_eq!(admitted(1_000), [true; 4]);
-        assert_eq!(admitted(150_000), [false, true, true, true]);
-        assert_eq!(admitted(300_000), [false, false, true, true]);
+        assert_eq!(admitted(600_000), [false, true, true, true]);
+        assert_eq!(admitted(1_100_000), [false, false, true, true]);
         assert_eq!(admitted(10_000_000), [false, false, false, true]);
     }
 }
