@@ -87,7 +87,8 @@ async fn a_learner_goes_her_way_over_mutual_tls() {
         keys(&client(&elsewhere, &ours.issue(&["a-caller"]))).await,
         Err(Code::Unavailable)
     );
-    let stranger = TestAuthority::new().issue(&["a-caller"]);
+    let theirs = TestAuthority::new();
+    let stranger = theirs.issue(&["a-caller"]);
     // One that believes our authority, but has its certificate from another.
     std::fs::write(&stranger.ca, ours.pem()).unwrap();
     for service in SERVICES {
