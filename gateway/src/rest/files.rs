@@ -3,8 +3,8 @@
 use axum::Error;
 use bytes::Bytes;
 use contracts::Rest;
-use futures::Stream;
 use futures::stream::unfold;
+use futures::{Stream, StreamExt};
 use problem::Problem;
 use request_context::RequestContext;
 use rpc_client::RpcClient;
@@ -23,7 +23,8 @@ pub fn rest_of<R: Rest>(
         ..context
     };
     let client = client.clone();
-    Some(unfold(Some(next), move |part| {
+    // Fused: what compresses the answer asks again at its end.
+    let parts = unfold(Some(next), move |part| {
         let (mut request, client, context) = (request.clone(), client.clone(), context.clone());
         async move {
             let part = part?;
@@ -44,7 +45,8 @@ pub fn rest_of<R: Rest>(
                 }
             }
         }
-    }))
+    });
+    Some(parts.fuse())
 }
 
 fn next_part<R: Rest>(answer: &R::Response) -> Option<i32> {
