@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -60,6 +61,8 @@ impl PrivatePostgres {
             "pg_basebackup: {}",
             String::from_utf8_lossy(&copy.stderr)
         );
+        // PostgreSQL wants its folder to itself; initdb sees to that, a copy into a folder that is there does not.
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
         Self::launch(folder, &bin, data)
     }
 
