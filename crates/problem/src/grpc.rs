@@ -65,6 +65,10 @@ impl From<Status> for Problem {
 
 fn foreign(status: Status) -> Problem {
     let code = match status.code() {
+        // A service sends no cause along: with one, this side's connection broke.
+        GrpcCode::Unknown | GrpcCode::Internal | GrpcCode::Cancelled if status.source().is_some() => {
+            &codes::UNAVAILABLE
+        }
         GrpcCode::Unauthenticated => &codes::UNAUTHENTICATED,
         GrpcCode::PermissionDenied => &codes::PERMISSION_DENIED,
         GrpcCode::NotFound => &codes::NOT_FOUND,
@@ -74,8 +78,6 @@ fn foreign(status: Status) -> Problem {
         GrpcCode::ResourceExhausted => &codes::OVERLOADED,
         GrpcCode::DeadlineExceeded | GrpcCode::Cancelled => &codes::TIMEOUT,
         GrpcCode::Unavailable | GrpcCode::Aborted => &codes::UNAVAILABLE,
-        // A service sends no cause along: with one, this side's connection broke.
-        GrpcCode::Unknown | GrpcCode::Internal if status.source().is_some() => &codes::UNAVAILABLE,
         _ => &codes::INTERNAL,
     };
     let problem = Problem::new(code).with_source(status);
