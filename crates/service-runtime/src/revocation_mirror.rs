@@ -26,7 +26,7 @@ pub async fn write(redis: &Redis, entries: &[Revocation], now: OffsetDateTime) {
             let pipeline = client.pipeline();
             let () = pipeline.zadd(&key, None, None, false, false, lines).await?;
             let () = pipeline
-                .zremrangebyscore(&key, "-inf", now.unix_timestamp())
+                .zremrangebyscore(&key, f64::NEG_INFINITY, now.unix_timestamp() as f64)
                 .await?;
             // Entries end by themselves when nobody writes any more.
             let seconds = (last - now).whole_seconds().max(1);
@@ -45,7 +45,13 @@ pub async fn read(redis: &Redis, now: OffsetDateTime) -> Vec<Revocation> {
     let key = redis.key(&Key::Revocations);
     let lines = redis.run(|client| async move {
         client
-            .zrangebyscore::<Vec<String>, _, _, _>(key, now.unix_timestamp(), "+inf", false, None)
+            .zrangebyscore::<Vec<String>, _, _, _>(
+                key,
+                now.unix_timestamp() as f64,
+                f64::INFINITY,
+                false,
+                None,
+            )
             .await
     });
     let lines = lines.await.unwrap_or_default();
