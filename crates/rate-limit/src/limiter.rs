@@ -113,7 +113,7 @@ impl RateLimiter {
         }
     }
 
-    /// The same from memory, where the buckets are known. Other processes hear of it within [`PERIOD`]: that is how much longer than the
+    /// The same from memory, where the buckets are known. Other processes hear of it within 50 ms: that is how much longer than the
     /// limit says somebody may go on who asks all of them at once. Needs [`RateLimiter::keep_settled`].
     pub async fn check_near(&self, buckets: &[Bucket]) -> Option<Decision> {
         if buckets.is_empty() {

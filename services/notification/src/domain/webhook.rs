@@ -1,4 +1,4 @@
-//! What institutions are told, how it is signed, and how long they are asked to take it (https://www.standardwebhooks.com).
+//! What institutions are told, how it is signed, and how long they are asked to take it (<https://www.standardwebhooks.com>).
 
 use access_token::permissions;
 use aws_lc_rs::hmac;
