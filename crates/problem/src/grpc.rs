@@ -64,7 +64,10 @@ impl From<Status> for Problem {
 }
 
 fn foreign(status: Status) -> Problem {
+    let timed_out = std::iter::successors(status.source(), |&cause| cause.source())
+        .any(|cause| cause.is::<tonic::TimeoutExpired>());
     let code = match status.code() {
+        GrpcCode::Cancelled if timed_out => &codes::TIMEOUT,
         // A service sends no cause along: with one, this side's connection broke.
         GrpcCode::Unknown | GrpcCode::Internal | GrpcCode::Cancelled if status.source().is_some() => {
             &codes::UNAVAILABLE
@@ -129,5 +132,7 @@ mod tests {
             std::io::ErrorKind::ConnectionReset,
         )));
         assert_eq!(Problem::from(broken).code().name, "unavailable");
+        let late = Status::from_error(Box::new(tonic::TimeoutExpired(())));
+        assert_eq!(Problem::from(late).code().name, "timeout");
     }
 }

@@ -30,12 +30,16 @@ pub struct NewOperation {
     pub now: OffsetDateTime,
 }
 
-/// Begins a report. False when its owner has the same one made already.
-pub async fn insert(db: impl PgExecutor<'_>, new: &NewOperation) -> Result<bool, sqlx::Error> {
-    let done = query!(
-        "INSERT INTO reporting.operations (id, kind, format, course_id, owner_id, leased_until, created_at)
+/// Begins a report, or finds the same one that its owner has made already: a write that changes nothing waits for who ends it just
+/// now, so that there is always one of both.
+pub async fn begin(db: impl PgExecutor<'_>, new: &NewOperation) -> Result<Operation, sqlx::Error> {
+    query_as!(
+        Operation,
+        "INSERT INTO reporting.operations AS held
+             (id, kind, format, course_id, owner_id, leased_until, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $6)
-         ON CONFLICT (owner_id, course_id, kind, format) WHERE state = 'running' DO NOTHING",
+         ON CONFLICT (owner_id, course_id, kind, format) WHERE state = 'running' DO UPDATE SET state = held.state
+         RETURNING id, kind, format, course_id, state, done, total, bytes, fault, created_at, finished_at",
         new.id,
         new.kind,
         new.format,
@@ -43,24 +47,7 @@ pub async fn insert(db: impl PgExecutor<'_>, new: &NewOperation) -> Result<bool,
         new.owner.0,
         new.now,
     )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// The one that is being made.
-pub async fn running(db: impl PgExecutor<'_>, like: &NewOperation) -> Result<Option<Operation>, sqlx::Error> {
-    query_as!(
-        Operation,
-        "SELECT id, kind, format, course_id, state, done, total, bytes, fault, created_at, finished_at
-         FROM reporting.operations
-         WHERE owner_id = $1 AND course_id = $2 AND kind = $3 AND format = $4 AND state = 'running'",
-        like.owner.0,
-        like.course.0,
-        like.kind,
-        like.format,
-    )
-    .fetch_optional(db)
+    .fetch_one(db)
     .await
 }
 

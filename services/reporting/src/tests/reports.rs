@@ -52,6 +52,30 @@ impl School {
     }
 }
 
+/// Whoever asks while one comes to its end gets that one or a new one, and never two at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_asks_while_a_report_ends_gets_one() {
+    let school = School::open().await;
+    let (course, teacher) = school.course().await;
+    let (caller, stop) = (school.caller(teacher), CancellationToken::new());
+    let over = CancellationToken::new();
+    let ask = async {
+        for _ in 0..20 {
+            let ask = || create_report(&school.app, &caller, course, ReportKind::Enrollments, Format::Csv);
+            for begun in futures::future::join_all((0..10).map(|_| ask())).await {
+                assert_eq!(begun.unwrap().state, "running");
+            }
+        }
+        over.cancel();
+    };
+    let work = async {
+        while !over.is_cancelled() {
+            work_once(&school.app, &stop).await.unwrap();
+        }
+    };
+    tokio::join!(ask, work);
+}
+
 #[tokio::test]
 async fn reports_tell_what_happened_and_no_cell_is_a_formula() {
     let school = School::open().await;

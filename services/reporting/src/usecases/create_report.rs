@@ -1,6 +1,6 @@
 use access_token::Caller;
 use postgres::problem_of;
-use problem::{Problem, codes};
+use problem::Problem;
 use spreadsheet::Format;
 use typed_id::{CourseId, new_uuid};
 
@@ -26,15 +26,11 @@ pub async fn create_report(
         owner,
         now,
     };
-    let db = app.db.primary();
-    if operations::insert(db, &new).await.map_err(problem_of)? {
+    let begun = operations::begin(app.db.primary(), &new)
+        .await
+        .map_err(problem_of)?;
+    if begun.id == new.id {
         app.wake_workers.notify_one();
-        let begun = operations::of_owner(db, new.id, owner).await;
-        return begun
-            .map_err(problem_of)?
-            .ok_or_else(|| Problem::new(&codes::INTERNAL));
     }
-    let known = operations::running(db, &new).await.map_err(problem_of)?;
-    // It has just come to its end: who asks again gets a new one.
-    known.ok_or_else(|| Problem::new(&codes::UNAVAILABLE).with_retry_after(std::time::Duration::from_secs(1)))
+    Ok(begun)
 }
