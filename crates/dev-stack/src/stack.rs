@@ -19,7 +19,7 @@ use crate::servers::{self, Servers};
 use crate::status::Status;
 use crate::{http, pause, wait_until};
 use children::Children;
-use environment::{Addresses, environment};
+use environment::{Addresses, Environment, environment};
 
 /// Every process, in the order of their start. A new service is added here.
 pub const PROCESSES: &[&str] = &[
@@ -107,14 +107,24 @@ fn serve(options: &Options, servers: &Servers, stop: &AtomicBool, step: &dyn Fn(
     step("making the database, its roles and schemas");
     let database = make_database(&options.root, servers, &secrets)?;
     let addresses = Addresses::choose()?;
-    let environment = |name: &str| environment(name, &folder, servers, &database, &secrets, &addresses);
+    let environment = |name: &str| {
+        environment(
+            name,
+            &options.root,
+            &folder,
+            servers,
+            &database,
+            &secrets,
+            &addresses,
+        )
+    };
     for service in SERVICES {
-        command(options, service, &["migrate"], environment(service))?;
+        command(options, service, &["migrate"], &environment(service)?)?;
     }
     step("starting the services");
     let mut children = Children::new(folder.join("log"));
     for name in PROCESSES {
-        children.start(name, options.binary(name), environment(name))?;
+        children.start(name, options.binary(name), environment(name)?)?;
     }
     let ready = wait_ready(&folder, &addresses, stop, &mut children);
     if let Err(fault) = ready {
@@ -123,7 +133,7 @@ fn serve(options: &Options, servers: &Servers, stop: &AtomicBool, step: &dyn Fn(
     }
     step("demo data");
     for service in SEEDED {
-        command(options, service, &["seed-demo"], environment(service))?;
+        command(options, service, &["seed-demo"], &environment(service)?)?;
     }
     let supervisor = Known::of(std::process::id())?;
     let mut status = addresses.status(servers, supervisor);
@@ -256,17 +266,10 @@ fn psql(database: &url::Url, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-fn command(
-    options: &Options,
-    name: &str,
-    arguments: &[&str],
-    environment: Vec<(String, String)>,
-) -> Result<()> {
-    let done = Command::new(options.binary(name))
-        .args(arguments)
-        .envs(environment)
-        .output()
-        .context(name.to_owned())?;
+fn command(options: &Options, name: &str, arguments: &[&str], environment: &Environment) -> Result<()> {
+    let mut command = Command::new(options.binary(name));
+    environment.give_to(&mut command);
+    let done = command.args(arguments).output().context(name.to_owned())?;
     ensure!(
         done.status.success(),
         "{name} {}: {}{}",

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
+use super::environment::Environment;
 use crate::process::{Known, start_detached};
 use crate::status::Status;
 
@@ -18,7 +19,7 @@ pub struct Children {
 struct One {
     name: &'static str,
     binary: PathBuf,
-    environment: Vec<(String, String)>,
+    environment: Environment,
     child: Child,
     process: Known,
     started: Instant,
@@ -40,12 +41,7 @@ impl Children {
         }
     }
 
-    pub fn start(
-        &mut self,
-        name: &'static str,
-        binary: PathBuf,
-        environment: Vec<(String, String)>,
-    ) -> Result<()> {
+    pub fn start(&mut self, name: &'static str, binary: PathBuf, environment: Environment) -> Result<()> {
         let (child, process) = self.spawn(name, &binary, &environment)?;
         let (started, due, pause) = (Instant::now(), None, FIRST_PAUSE);
         self.all.push(One {
@@ -61,14 +57,10 @@ impl Children {
         Ok(())
     }
 
-    fn spawn(
-        &self,
-        name: &str,
-        binary: &PathBuf,
-        environment: &[(String, String)],
-    ) -> Result<(Child, Known)> {
+    fn spawn(&self, name: &str, binary: &PathBuf, environment: &Environment) -> Result<(Child, Known)> {
         let mut command = Command::new(binary);
-        command.arg("serve").envs(environment.iter().cloned());
+        command.arg("serve");
+        environment.give_to(&mut command);
         let child = start_detached(&mut command, &self.logs.join(format!("{name}.log")))?;
         let process = Known::of(child.id())?;
         Ok((child, process))

@@ -1,9 +1,11 @@
 //! What each process is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{PROCESSES, SERVICES, identifier};
 use crate::ports;
@@ -83,15 +85,80 @@ impl Addresses {
     }
 }
 
+/// What one process is told beside the environment of this one, and what of that it is not told.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    set: Vec<(String, String)>,
+    withheld: Vec<String>,
+}
+
+impl Environment {
+    pub fn give_to(&self, command: &mut Command) {
+        for name in &self.withheld {
+            command.env_remove(name);
+        }
+        command.envs(self.set.iter().cloned());
+    }
+}
+
+/// The caller's settings that are another process's alone: a process refuses to start with settings that it does not know. What no
+/// process knows is given to all, and they say so.
+fn withheld(root: &Path, name: &str, given: impl Iterator<Item = String>) -> Result<Vec<String>> {
+    let sections = PROCESSES
+        .iter()
+        .map(|process| {
+            let folder = if *process == "gateway" {
+                root.join("gateway")
+            } else {
+                root.join("services").join(process)
+            };
+            let file = folder.join("config.default.toml");
+            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            Ok((*process, first_keys(&text)))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(given
+        .filter(|variable| {
+            let Some(key) = variable.strip_prefix("SC_") else {
+                return false;
+            };
+            let first = key.split("__").next().unwrap_or(key).to_lowercase();
+            let knows = |(_, keys): &&(&str, BTreeSet<String>)| keys.contains(&first);
+            let mut knowing = sections
+                .iter()
+                .filter(knows)
+                .map(|(process, _)| *process)
+                .peekable();
+            knowing.peek().is_some() && !knowing.any(|process| process == name)
+        })
+        .collect())
+}
+
+/// The sections of a configuration file, and its keys outside of any.
+fn first_keys(text: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let mut in_section = false;
+    for line in text.lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            in_section = true;
+            keys.extend(section.split(['.', ']']).next().map(str::to_owned));
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !in_section) {
+            keys.insert(key.to_owned());
+        }
+    }
+    keys
+}
+
 /// The environment of one process. What the caller has set wins.
 pub fn environment(
     name: &str,
+    root: &Path,
     folder: &Path,
     servers: &Servers,
     database: &url::Url,
     secrets: &Secrets,
     addresses: &Addresses,
-) -> Vec<(String, String)> {
+) -> Result<Environment> {
     let mut all: Vec<(String, String)> = Vec::new();
     let mut put = |key: &str, value: String| all.push((key.to_owned(), value));
     put("SC_ENV", "development".into());
@@ -155,5 +222,30 @@ pub fn environment(
         _ => {}
     }
     all.retain(|(key, _)| std::env::var_os(key).is_none());
-    all
+    let given = std::env::vars_os().filter_map(|(key, _)| key.into_string().ok());
+    Ok(Environment {
+        set: all,
+        withheld: withheld(root, name, given)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_one_process_are_not_given_to_the_others() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let given = [
+            "SC_RATELIMIT__EDGE__REFILL",
+            "SC_GRACE_SECONDS",
+            "SC_LOG__LEVEL",
+            "SC_TYPO",
+            "HOME",
+        ];
+        let of = |name| withheld(&root, name, given.iter().map(ToString::to_string)).unwrap();
+        assert_eq!(of("gateway"), ["SC_GRACE_SECONDS"]);
+        assert_eq!(of("exam"), ["SC_RATELIMIT__EDGE__REFILL"]);
+        assert_eq!(of("auth"), ["SC_RATELIMIT__EDGE__REFILL", "SC_GRACE_SECONDS"]);
+    }
 }
