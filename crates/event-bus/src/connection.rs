@@ -22,7 +22,7 @@ pub struct BusSettings {
 }
 
 fn default_prefetch() -> u16 {
-    64
+    256
 }
 
 #[derive(Debug, thiserror::Error)]

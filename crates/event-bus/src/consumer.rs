@@ -22,6 +22,8 @@ use handle::Handling;
 
 /// Events of one subject go through the same lane, one after the other.
 const LANES: usize = 8;
+/// Events of a lane that wait are handled in one transaction, so many at most.
+const TOGETHER: usize = 32;
 const TAG: &str = "consumer";
 
 /// A consumer of one queue.
@@ -112,12 +114,11 @@ impl Consumer {
         let (sender, mut receiver) = mpsc::channel::<Message>(usize::from(self.bus.prefetch()));
         let (handling, retries, shutdown) = (Arc::clone(&self.handling), tracker.clone(), shutdown.clone());
         tracker.spawn(async move {
-            while let Some(message) = receiver.recv().await {
-                if shutdown.is_cancelled() {
-                    // Not acknowledged: the broker gives it to another.
-                    continue;
-                }
-                handling.handle(message, &retries, &shutdown).await;
+            let mut messages = Vec::new();
+            while receiver.recv_many(&mut messages, TOGETHER).await > 0 {
+                handling
+                    .handle_all(std::mem::take(&mut messages), &retries, &shutdown)
+                    .await;
             }
         });
         sender

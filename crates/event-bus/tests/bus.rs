@@ -201,6 +201,40 @@ async fn a_failing_event_is_tried_so_often_and_then_dead_while_others_flow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_that_wait_are_handled_together_and_one_that_fails_takes_no_other_along() {
+    const EVENTS: i32 = 200;
+    let test = Fixture::new().await;
+    let subscription = Subscription::new("notification", "users").on::<UserRegistered, _>(|tx, delivery| {
+        Box::pin(async move {
+            sqlx::query("INSERT INTO effects VALUES (pg_current_xact_id()::text)")
+                .execute(&mut **tx)
+                .await?;
+            match delivery.event.version {
+                77 => Err(HandlerError::Poison("of the test".into())),
+                _ => Ok(()),
+            }
+        })
+    });
+    let relay = test.relay();
+    test.append((0..EVENTS).map(registered)).await;
+    test.all_published().await;
+    let consumer = test.consumer(subscription);
+    eventually(PATIENCE, || async {
+        (test.effects().await == i64::from(EVENTS) - 1).then_some(())
+    })
+    .await;
+    test.drained("notification.users").await;
+    relay.stop().await;
+    consumer.stop().await;
+    assert_eq!(test.effects().await, i64::from(EVENTS) - 1);
+    assert_eq!(test.broker.messages("notification.users.dead").await, 1);
+    let transactions = test.scalar("SELECT count(DISTINCT what) FROM effects").await;
+    assert!(transactions < i64::from(EVENTS) * 3 / 4, "{transactions}");
+    let tried = test.scalar("SELECT count(*) FROM inbox").await;
+    assert_eq!(tried, i64::from(EVENTS) - 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_or_stored_is_dead_at_once() {
     let test = Fixture::new().await;
     let subscription = users().on::<UserUpdated, _>(|tx, delivery| {

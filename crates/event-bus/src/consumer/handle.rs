@@ -1,17 +1,20 @@
-//! One message: its effect and the record of it in one transaction, then the acknowledgement.
+//! Messages: their effects and the record of them in one transaction, then the acknowledgements. Those that wait are handled together;
+//! when one of them fails, each on its own.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
-use postgres::{Database, WriteTx, is_away};
+use postgres::{Database, Finished, WriteError, WriteTx, is_away};
 use request_context::RequestContext;
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use typed_id::EventId;
+use uuid::Uuid;
 
 use crate::envelope::Envelope;
 use crate::subscription::{Handler, HandlerError, Subscription};
@@ -28,7 +31,167 @@ enum Outcome {
     Duplicate,
 }
 
+impl Outcome {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+/// Why events were not handled together.
+struct TogetherFault {
+    /// Of the event that failed, if it was one.
+    at: Option<usize>,
+    fault: HandlerError,
+}
+
+impl TogetherFault {
+    /// The event that failed, and why. `None` where that is nobody's own.
+    fn into_own(self) -> Option<(usize, HandlerError)> {
+        let error = &self.fault as &dyn std::error::Error;
+        tracing::debug!(error, "events could not be handled together");
+        match (self.at, self.fault) {
+            (Some(_), HandlerError::Transient(fault)) if is_away(fault.as_ref()) => None,
+            (at, fault) => at.map(|at| (at, fault)),
+        }
+    }
+}
+
+impl From<WriteError> for TogetherFault {
+    fn from(fault: WriteError) -> Self {
+        Self {
+            at: None,
+            fault: fault.into(),
+        }
+    }
+}
+
+/// An event, and what is done with it.
+struct Work {
+    envelope: Envelope,
+    handler: Handler,
+    payload: Arc<[u8]>,
+}
+
 impl Handling {
+    /// Messages of one lane, in their order.
+    pub async fn handle_all(
+        self: &Arc<Self>,
+        messages: Vec<Message>,
+        retries: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
+        let mut failed = None;
+        if !shutdown.is_cancelled()
+            && let Some(works) = self.works_of(&messages)
+        {
+            match self.together(&messages, works).await {
+                Ok(()) => return,
+                Err(fault) => failed = fault.into_own(),
+            }
+        }
+        for (index, message) in messages.into_iter().enumerate() {
+            // Not acknowledged, the broker gives it to another.
+            if shutdown.is_cancelled() {
+                continue;
+            }
+            let own = failed.take_if(|(at, _)| *at == index);
+            match (own, Envelope::read(&message.properties)) {
+                // That was its try.
+                (Some((_, fault)), Some(envelope)) => {
+                    self.settle(
+                        message,
+                        envelope.id,
+                        &envelope.event_type,
+                        Err(fault),
+                        retries,
+                        shutdown,
+                    )
+                    .await;
+                }
+                _ => self.handle(message, retries, shutdown).await,
+            }
+        }
+    }
+
+    /// What there is to do for all of them together. `None` when they are better handled each on its own: what is delivered again may
+    /// have failed before.
+    fn works_of(&self, messages: &[Message]) -> Option<Vec<Work>> {
+        if messages.len() < 2 || messages.iter().any(|message| message.redelivered) {
+            return None;
+        }
+        messages.iter().map(|message| self.work_of(message)).collect()
+    }
+
+    /// All in one transaction. After a fault nothing has happened.
+    async fn together(self: &Arc<Self>, messages: &[Message], works: Vec<Work>) -> Result<(), TogetherFault> {
+        let (started, handling) = (Instant::now(), Arc::clone(self));
+        let outcomes = self.db.write(move |tx| handling.process_all(tx, works)).await?;
+        let seconds = metrics::histogram!("consumer_seconds", "consumer" => self.name.clone());
+        for (message, (event_type, outcome)) in messages.iter().zip(outcomes) {
+            seconds.record(started.elapsed());
+            self.count(&event_type, outcome.as_str());
+            ack(message).await;
+        }
+        Ok(())
+    }
+
+    fn work_of(&self, message: &Message) -> Option<Work> {
+        let envelope = Envelope::read(&message.properties)?;
+        let handler = self.subscription.handlers.get(envelope.event_type.as_str())?;
+        Some(Work {
+            handler: handler.clone(),
+            payload: message.data.as_slice().into(),
+            envelope,
+        })
+    }
+
+    async fn process_all(
+        self: Arc<Self>,
+        mut tx: WriteTx,
+        works: Vec<Work>,
+    ) -> Result<Finished<Vec<(String, Outcome)>>, TogetherFault> {
+        let mut ids: Vec<EventId> = works.iter().map(|work| work.envelope.id).collect();
+        let mut new = enter_all(&mut tx, &self.name, &mut ids)
+            .await
+            .map_err(WriteError::from)?;
+        let mut outcomes = Vec::with_capacity(works.len());
+        for Work {
+            envelope,
+            handler,
+            payload,
+        } in works
+        {
+            let at = outcomes.len();
+            let event_type = envelope.event_type.clone();
+            if !new.remove(&envelope.id.0) {
+                outcomes.push((event_type, Outcome::Duplicate));
+                continue;
+            }
+            let (context, span) = self.context_of(&envelope);
+            let work = handler(&mut tx, envelope, payload).instrument(span);
+            let done = request_context::scope(context, work).await;
+            done.map_err(|fault| TogetherFault { at: Some(at), fault })?;
+            outcomes.push((event_type, Outcome::Done));
+        }
+        Ok(tx.commit(outcomes).await?)
+    }
+
+    fn context_of(&self, envelope: &Envelope) -> (RequestContext, Span) {
+        let span = tracing::info_span!(
+            "consume", otel.kind = "consumer", otel.name = format!("{} process", self.name),
+            messaging.system = "rabbitmq", messaging.destination.name = self.name,
+            event_type = envelope.event_type, event_id = %envelope.id,
+            request_id = envelope.request_id.as_deref(),
+        );
+        let context =
+            RequestContext::for_event(envelope.request_id.as_deref(), envelope.traceparent.as_deref());
+        context.adopt(&span);
+        (context, span)
+    }
+
     pub async fn handle(
         self: &Arc<Self>,
         message: Message,
@@ -51,15 +214,7 @@ impl Handling {
             );
             return ack(&message).await;
         };
-        let span = tracing::info_span!(
-            "consume", otel.kind = "consumer", otel.name = format!("{} process", self.name),
-            messaging.system = "rabbitmq", messaging.destination.name = self.name,
-            event_type = envelope.event_type, event_id = %envelope.id,
-            request_id = envelope.request_id.as_deref(),
-        );
-        let context =
-            RequestContext::for_event(envelope.request_id.as_deref(), envelope.traceparent.as_deref());
-        context.adopt(&span);
+        let (context, span) = self.context_of(&envelope);
         let payload: Arc<[u8]> = message.data.as_slice().into();
         let work = self.work(message, envelope, handler.clone(), payload, retries, shutdown);
         request_context::scope(context, work.instrument(span)).await;
@@ -95,22 +250,32 @@ impl Handling {
             }
         };
         metrics::histogram!("consumer_seconds", "consumer" => self.name.clone()).record(started.elapsed());
+        self.settle(message, id, &event_type, outcome, retries, shutdown)
+            .await;
+    }
+
+    /// Tells the broker how it went.
+    async fn settle(
+        &self,
+        message: Message,
+        id: EventId,
+        event_type: &str,
+        outcome: Result<Outcome, HandlerError>,
+        retries: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
         match outcome {
-            Ok(Outcome::Done) => {
-                self.count(&event_type, "done");
-                ack(&message).await;
-            }
-            Ok(Outcome::Duplicate) => {
-                self.count(&event_type, "duplicate");
+            Ok(outcome) => {
+                self.count(event_type, outcome.as_str());
                 ack(&message).await;
             }
             Err(HandlerError::Poison(fault)) => {
-                self.bury(&message, id, &event_type, fault.as_ref()).await;
+                self.bury(&message, id, event_type, fault.as_ref()).await;
             }
             Err(HandlerError::Transient(fault)) => {
                 let attempts = self.record_failure(id, &fault.to_string(), false).await.ok();
                 if attempts.is_some_and(|attempts| attempts >= self.subscription.attempts) {
-                    return self.bury(&message, id, &event_type, fault.as_ref()).await;
+                    return self.bury(&message, id, event_type, fault.as_ref()).await;
                 }
                 let attempt = attempts.unwrap_or(1);
                 tracing::warn!(
@@ -118,7 +283,7 @@ impl Handling {
                     error = fault.as_ref() as &dyn std::error::Error,
                     "an event will be tried again"
                 );
-                self.count(&event_type, "retried");
+                self.count(event_type, "retried");
                 // Beside the lane, so that the pause holds up nobody else.
                 let shutdown = shutdown.clone();
                 retries.spawn(async move {
@@ -221,6 +386,27 @@ async fn enter(tx: &mut WriteTx, consumer: &str, id: EventId) -> Result<bool, sq
         .execute(&mut **tx)
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Records that these events are being handled; gives those that were not before.
+async fn enter_all(
+    tx: &mut WriteTx,
+    consumer: &str,
+    ids: &mut [EventId],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    // In one order everywhere, as two who were given the same events wait for each other.
+    ids.sort_unstable();
+    let statement = format!(
+        "INSERT INTO {}.inbox (consumer, event_id) SELECT $1, id FROM unnest($2::uuid[]) AS new (id)
+         ON CONFLICT DO NOTHING RETURNING event_id",
+        tx.schema()
+    );
+    let new: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(consumer)
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?;
+    Ok(new.into_iter().collect())
 }
 
 /// 200 ms, doubling, at most 5 s.
