@@ -57,7 +57,12 @@ impl RequestContext {
     /// Writes the context for a call to another of our processes. The deadline is the call's own (`grpc-timeout`).
     pub fn inject(&self, headers: &mut HeaderMap) {
         let mut put = |name: &'static str, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
+            if let Ok(mut value) = HeaderValue::from_str(value) {
+                // What no other call repeats would only push the rest out of HPACK's table.
+                value.set_sensitive(matches!(
+                    name,
+                    header::REQUEST_ID | header::ARRIVED_AT | header::IDEMPOTENCY_KEY | header::TRACEPARENT
+                ));
                 headers.insert(HeaderName::from_static(name), value);
             }
         };

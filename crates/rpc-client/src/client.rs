@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use contracts::Rpc;
+use bytes::Bytes;
+use contracts::{Method, Rpc};
 use http::uri::PathAndQuery;
 use peer_tls::{PeerConnector, PeerTls};
 use rand::Rng;
@@ -10,10 +11,10 @@ use request_context::RequestContext;
 use serde::Deserialize;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
-use tonic_prost::ProstCodec;
 
 use crate::breaker::{Breaker, BreakerSettings};
 use crate::budget::RetryBudget;
+use crate::encoded::{EncodedCodec, decode, encode};
 use crate::service_tokens::ServiceTokens;
 
 /// How calls are made.
@@ -126,7 +127,16 @@ impl RpcClient {
 
     /// Calls with the token of the request that is being served, if it has one.
     pub async fn call<R: Rpc>(&self, request: R::Request) -> Result<Response<R::Response>, Status> {
-        self.call_in::<R>(request_context::current(), request).await
+        decode(self.call_encoded(R::METHOD, encode(&request)).await?)
+    }
+
+    /// Calls with a message that is encoded already; so is the answer.
+    pub async fn call_encoded(
+        &self,
+        method: &'static Method,
+        request: Bytes,
+    ) -> Result<Response<Bytes>, Status> {
+        self.call_in(method, request_context::current(), request).await
     }
 
     /// Calls as this process, with its service token.
@@ -134,6 +144,14 @@ impl RpcClient {
         &self,
         request: R::Request,
     ) -> Result<Response<R::Response>, Status> {
+        decode(self.call_encoded_as_service(R::METHOD, encode(&request)).await?)
+    }
+
+    async fn call_encoded_as_service(
+        &self,
+        method: &'static Method,
+        request: Bytes,
+    ) -> Result<Response<Bytes>, Status> {
         let Some(tokens) = &self.inner.tokens else {
             return Err(Status::internal("no service tokens"));
         };
@@ -141,7 +159,7 @@ impl RpcClient {
             authorization: Some(tokens.get(self.name()).await?),
             ..request_context::current()
         };
-        let answer = self.call_in::<R>(context.clone(), request.clone()).await;
+        let answer = self.call_in(method, context.clone(), request.clone()).await;
         match answer {
             // The keys changed, or the token was made before a restart of auth: once with a new one.
             Err(status) if status.code() == Code::Unauthenticated => {
@@ -149,17 +167,18 @@ impl RpcClient {
                     authorization: Some(tokens.renew(self.name()).await?),
                     ..context
                 };
-                self.call_in::<R>(context, request).await
+                self.call_in(method, context, request).await
             }
             answer => answer,
         }
     }
 
-    async fn call_in<R: Rpc>(
+    async fn call_in(
         &self,
+        method: &'static Method,
         context: RequestContext,
-        request: R::Request,
-    ) -> Result<Response<R::Response>, Status> {
+        request: Bytes,
+    ) -> Result<Response<Bytes>, Status> {
         let inner = &*self.inner;
         let limit = context
             .remaining()
@@ -172,10 +191,10 @@ impl RpcClient {
             if left.is_zero() {
                 return Err(Status::deadline_exceeded("no time left"));
             }
-            let answer = inner.attempt::<R>(&context, request.clone(), left).await;
+            let answer = inner.attempt(method, &context, request.clone(), left).await;
             let Err(status) = &answer else { return answer };
             let again = status.code() == Code::Unavailable
-                && R::METHOD.policy.idempotent
+                && method.policy.idempotent
                 && retries < MAX_RETRIES
                 && !inner.breaker.is_open()
                 && is_transport(status)
@@ -197,12 +216,13 @@ fn is_transport(status: &Status) -> bool {
 }
 
 impl Inner {
-    async fn attempt<R: Rpc>(
+    async fn attempt(
         &self,
+        method: &'static Method,
         context: &RequestContext,
-        message: R::Request,
+        message: Bytes,
         limit: Duration,
-    ) -> Result<Response<R::Response>, Status> {
+    ) -> Result<Response<Bytes>, Status> {
         if !self.breaker.allows() {
             return Err(Status::unavailable(format!(
                 "{} was away a moment ago",
@@ -225,8 +245,7 @@ impl Inner {
             grpc.ready()
                 .await
                 .map_err(|fault| Status::unavailable(fault.to_string()))?;
-            let codec = ProstCodec::<R::Request, R::Response>::default();
-            grpc.unary(request, PathAndQuery::from_static(R::METHOD.path), codec)
+            grpc.unary(request, PathAndQuery::from_static(method.path), EncodedCodec)
                 .await
         };
         let answer = match tokio::time::timeout(limit, call).await {

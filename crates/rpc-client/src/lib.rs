@@ -3,8 +3,10 @@
 mod breaker;
 mod budget;
 mod client;
+mod encoded;
 mod service_tokens;
 
 pub use breaker::{Breaker, BreakerSettings};
 pub use client::{RpcClient, RpcError, RpcSettings};
+pub use encoded::{decode, encode};
 pub use service_tokens::ServiceTokens;
