@@ -20,6 +20,7 @@ pub struct HttpSettings {
     pub max_connections: usize,
     pub max_connections_per_ip: usize,
     pub header_timeout_seconds: u64,
+    pub keep_alive_seconds: u64,
     pub body_timeout_seconds: u64,
     pub write_timeout_seconds: u64,
     pub request_timeout_seconds: u64,

@@ -1,5 +1,6 @@
 //! The accept loop. Our own, as `axum::serve` gives hyper no timer, and without one a client can send its head for ever.
 
+mod heads;
 mod linger;
 mod untaken;
 
@@ -27,6 +28,7 @@ use tower::ServiceExt;
 
 use crate::config::HttpSettings;
 use crate::tls;
+use heads::{Phase, TimedHeads};
 use untaken::Answers;
 
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -62,7 +64,7 @@ impl Listener {
         Ok(Self {
             listener,
             tls: tls::acceptor(settings)?,
-            builder: builder(header_timeout),
+            builder: builder(Duration::from_secs(settings.keep_alive_seconds)),
             header_timeout,
             write_timeout: Duration::from_secs(settings.write_timeout_seconds),
             places: Arc::new(Semaphore::new(settings.max_connections)),
@@ -176,13 +178,16 @@ impl Connection {
         let asked = Arc::clone(&has_asked);
         let answers = Answers::new();
         let on_their_way = answers.clone();
+        let phase = Phase::new();
+        let stream = TimedHeads::new(stream, phase.clone(), self.header_timeout);
         let router = self.router;
         let service = service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
+            let answering = phase.answering(request.version());
             let answer = router.clone().oneshot(linger::request(request));
             let answers = on_their_way.clone();
-            async move { answer.await.map(|answer| answers.watch(answer)) }
+            async move { answer.await.map(|answer| answers.watch(answer, answering)) }
         });
         let connection = self
             .builder
@@ -212,12 +217,12 @@ impl Connection {
     }
 }
 
-fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
+fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(keep_alive)
         .max_buf_size(64 << 10);
     builder
         .http2()

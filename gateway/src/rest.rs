@@ -1,5 +1,6 @@
 //! Every RPC with an HTTP rule as a route, through one generic handler.
 
+mod endpoint;
 mod files;
 mod reply;
 pub mod shared;
@@ -11,8 +12,8 @@ use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
-use contracts::{Rest, RestInput, RestVisitor};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use contracts::{Method, Rest, RestInput, RestVisitor};
 use futures::StreamExt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Uri};
@@ -21,6 +22,7 @@ use problem::{Problem, codes};
 use request_context::{RequestContext, header};
 use rpc_client::RpcClient;
 
+use self::endpoint::{Content, Endpoint};
 use self::shared::SharedAnswer;
 use crate::admission::{Admitted, admit};
 use crate::answer::problem_answer;
@@ -51,19 +53,32 @@ impl RestVisitor for Routes {
             "PATCH" => MethodFilter::PATCH,
             _ => MethodFilter::DELETE,
         };
-        self.router = std::mem::take(&mut self.router).route(http.path, on(verb, handle::<R>));
+        let router = std::mem::take(&mut self.router);
+        self.router = router.route(http.path, served_by(verb, Endpoint::of::<R>()));
     }
 }
 
-async fn handle<R: Rest>(
-    State(gateway): State<Arc<Gateway>>,
+fn served_by(verb: MethodFilter, endpoint: Endpoint) -> MethodRouter<Arc<Gateway>> {
+    on(
+        verb,
+        move |State(gateway): State<Arc<Gateway>>,
+              path: Result<RawPathParams, RawPathParamsRejection>,
+              request: Request| handle(gateway, endpoint, path, request),
+    )
+}
+
+async fn handle(
+    gateway: Arc<Gateway>,
+    endpoint: Endpoint,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let (limits, admitted) = admit(&gateway, R::METHOD, &head.headers).await;
+    let (limits, admitted) = admit(&gateway, endpoint.method, &head.headers).await;
     let served = match admitted {
-        Ok(admitted) => serve_or_share::<R>(&gateway, admitted, path, &head.uri, &head.headers, body).await,
+        Ok(admitted) => {
+            serve_or_share(&gateway, endpoint, admitted, path, &head.uri, &head.headers, body).await
+        }
         Err(problem) => Err(problem),
     };
     let mut response = served.unwrap_or_else(|problem| {
@@ -74,8 +89,9 @@ async fn handle<R: Rest>(
     response
 }
 
-async fn serve_or_share<R: Rest>(
+async fn serve_or_share(
     gateway: &Gateway,
+    endpoint: Endpoint,
     admitted: Admitted,
     path: Result<RawPathParams, RawPathParamsRejection>,
     uri: &Uri,
@@ -86,24 +102,32 @@ async fn serve_or_share<R: Rest>(
         path.map_err(|_| Problem::new(&codes::MALFORMED_REQUEST).with_detail("the path is not UTF-8"))?;
     let whole = uri.path_and_query().map_or("", |whole| whole.as_str());
     // Who waited for somebody else's refusal is answered in person.
-    if let Some(key) = gateway.shared.key(R::METHOD, &admitted.caller, whole)
-        && let Some(answer) = gateway.shared.get(key, fetch::<R>(gateway, &path, uri)).await?
+    if let Some(key) = gateway.shared.key(endpoint.method, &admitted.caller, whole)
+        && let Some(answer) = gateway
+            .shared
+            .get(key, fetch(gateway, endpoint, &path, uri))
+            .await?
     {
         return Ok(answer.response(headers));
     }
-    let is_write = R::METHOD.http.is_some_and(|http| http.verb != "GET");
-    let served = serve::<R>(gateway, admitted.token, path, uri, headers, body).await;
+    let is_write = endpoint.method.http.is_some_and(|http| http.verb != "GET");
+    let served = serve(gateway, endpoint, admitted.token, path, uri, headers, body).await;
     if is_write {
         // Also when it failed: it may have been done all the same.
-        gateway.shared.written(R::METHOD);
+        gateway.shared.written(endpoint.method);
     }
     served
 }
 
 /// The answer that everybody gets: asked for without a caller.
-async fn fetch<R: Rest>(gateway: &Gateway, path: &RawPathParams, uri: &Uri) -> Result<SharedAnswer, Problem> {
+async fn fetch(
+    gateway: &Gateway,
+    endpoint: Endpoint,
+    path: &RawPathParams,
+    uri: &Uri,
+) -> Result<SharedAnswer, Problem> {
     let path: Vec<(&str, &str)> = path.iter().collect();
-    let request = R::bind(RestInput {
+    let request = (endpoint.bind)(RestInput {
         path: &path,
         query: uri.query(),
         body: b"",
@@ -113,42 +137,48 @@ async fn fetch<R: Rest>(gateway: &Gateway, path: &RawPathParams, uri: &Uri) -> R
         idempotency_key: None,
         ..request_context::current()
     };
-    let answer = request_context::scope(context, client::<R>(gateway)?.call::<R>(request)).await?;
-    SharedAnswer::of::<R>(answer.get_ref())
+    let call = client(gateway, endpoint.method)?.call_encoded(endpoint.method, request);
+    let answer = request_context::scope(context, call).await?;
+    match (endpoint.read)(answer.into_inner())?.content {
+        Content::Json(json) => SharedAnswer::of(json),
+        _ => Err(Problem::internal("an answer that may be shared is JSON")),
+    }
 }
 
-fn client<R: Rest>(gateway: &Gateway) -> Result<&RpcClient, Problem> {
+fn client<'a>(gateway: &'a Gateway, method: &Method) -> Result<&'a RpcClient, Problem> {
     gateway
         .clients
-        .of(R::METHOD.service)
+        .of(method.service)
         .ok_or_else(|| Problem::internal("an RPC of no service"))
 }
 
-async fn serve<R: Rest>(
+async fn serve(
     gateway: &Gateway,
+    endpoint: Endpoint,
     token: Option<String>,
     path: RawPathParams,
     uri: &Uri,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let _place = gateway.shedding.enter(R::METHOD.policy.rate_class)?;
+    let method = endpoint.method;
+    let _place = gateway.shedding.enter(method.policy.rate_class, method.service)?;
     let idempotency_key = idempotency_key(headers)?;
     // What says that it is too large is refused before it is sent.
-    if hyper::body::Body::size_hint(&body).lower() > R::METHOD.policy.max_body_bytes as u64 {
+    if hyper::body::Body::size_hint(&body).lower() > endpoint.method.policy.max_body_bytes as u64 {
         return Err(Problem::new(&codes::PAYLOAD_TOO_LARGE));
     }
-    let reading = Limited::new(body, R::METHOD.policy.max_body_bytes).collect();
+    let reading = Limited::new(body, endpoint.method.policy.max_body_bytes).collect();
     let Ok(body) = tokio::time::timeout(gateway.body_timeout, reading).await else {
         return Err(Problem::new(&codes::MALFORMED_REQUEST).with_detail("the body did not arrive in time"));
     };
     let body = body.map_err(unreadable)?.to_bytes();
-    if !body.is_empty() && !R::METHOD.policy.ignores_body {
+    if !body.is_empty() && !endpoint.method.policy.ignores_body {
         check_content_type(headers)?;
         check_not_compressed(headers)?;
     }
     let path: Vec<(&str, &str)> = path.iter().collect();
-    let request = R::bind(RestInput {
+    let request = (endpoint.bind)(RestInput {
         path: &path,
         query: uri.query(),
         body: &body,
@@ -158,11 +188,12 @@ async fn serve<R: Rest>(
         idempotency_key,
         ..request_context::current()
     };
-    let client = client::<R>(gateway)?;
-    let first = client.call::<R>(request.clone());
-    let answer = request_context::scope(context.clone(), first).await?;
-    let more = files::rest_of::<R>(answer.get_ref(), request, client, context);
-    let mut response = reply::reply::<R>(answer, headers)?;
+    let client = client(gateway, endpoint.method)?;
+    let first = client.call_encoded(endpoint.method, request.clone());
+    let (metadata, bytes, _) = request_context::scope(context.clone(), first).await?.into_parts();
+    let answer = (endpoint.read)(bytes)?;
+    let more = files::rest_of(endpoint, &answer, request, client, context);
+    let mut response = reply::reply(&endpoint.method.policy, &metadata, answer, headers)?;
     if let Some(more) = more {
         let first = std::mem::take(response.body_mut());
         *response.body_mut() = Body::from_stream(first.into_data_stream().chain(more));

@@ -1,13 +1,14 @@
 //! What is refused first when there is more to do than can be done: browsing, then other writes, then progress; exams last.
 //!
-//! Two signs of overload: how many requests wait for a service, and how long a task of this process waits for its turn. Answers that are
-//! kept encoded are not refused: to give them costs no more than to say no.
+//! Signs of overload: how many requests wait for services, how long that has lately taken, and how long a task of this process waits for
+//! its turn. Answers that are kept encoded are not refused: to give them costs no more than to say no.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use contracts::RateClass;
+use dashmap::DashMap;
 use problem::{Problem, codes};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,22 +16,24 @@ use tokio_util::sync::CancellationToken;
 /// How often the waiting is measured.
 const PERIOD: Duration = Duration::from_millis(10);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A tenth of the places is taken.
-const CROWDED_FROM: usize = 10;
+/// A 32nd of the places is taken.
+const CROWDED_FROM: usize = 32;
+/// What one call weighs in the time that calls of its service take.
+const SMOOTHING: u64 = 16;
 
 /// How much of a class is let in.
 struct Bounds {
     /// Percent of the places.
     places: usize,
-    /// The longest wait of a task.
+    /// The longest time that a call, or the wait of a task, may take.
     wait: Duration,
 }
 
 const fn bounds(class: RateClass) -> Bounds {
     let (places, wait) = match class {
-        RateClass::ApiRead => (50, Duration::from_millis(500)),
-        RateClass::ApiWrite => (60, Duration::from_secs(1)),
-        RateClass::Progress => (75, Duration::from_millis(1_500)),
+        RateClass::ApiRead => (50, Duration::from_millis(250)),
+        RateClass::ApiWrite => (60, Duration::from_millis(500)),
+        RateClass::Progress => (75, Duration::from_millis(750)),
         // Who cannot sign in cannot sit an exam. Their own queues are short.
         RateClass::Login | RateClass::Register | RateClass::PasswordReset => (90, Duration::MAX),
         RateClass::Exam => (100, Duration::MAX),
@@ -47,12 +50,18 @@ pub struct Shedding {
 struct Inner {
     places: usize,
     taken: AtomicUsize,
-    /// Microseconds, smoothed.
+    /// Of a task; microseconds, smoothed.
     wait: AtomicU64,
+    /// Of a call of each service; microseconds, smoothed.
+    calls: DashMap<&'static str, u64>,
 }
 
 /// A request's place; free again when it is dropped.
-pub struct Place(Arc<Inner>);
+pub struct Place {
+    inner: Arc<Inner>,
+    service: &'static str,
+    since: Instant,
+}
 
 impl Shedding {
     /// With room for `places` requests that wait for services.
@@ -61,24 +70,32 @@ impl Shedding {
             places,
             taken: AtomicUsize::new(0),
             wait: AtomicU64::new(0),
+            calls: DashMap::new(),
         };
         Self {
             inner: Arc::new(inner),
         }
     }
 
-    /// A place for a request of the class, or the refusal.
-    pub fn enter(&self, class: RateClass) -> Result<Place, Problem> {
+    /// A place for a request of the class that is the service's to answer, or the refusal.
+    pub fn enter(&self, class: RateClass, service: &'static str) -> Result<Place, Problem> {
         let (inner, bounds) = (&self.inner, bounds(class));
-        let place = Place(Arc::clone(inner));
         let taken = inner.taken.fetch_add(1, Ordering::Relaxed);
-        let wait = Duration::from_micros(inner.wait.load(Ordering::Relaxed));
+        let place = Place {
+            inner: Arc::clone(inner),
+            service,
+            since: Instant::now(),
+        };
+        let call = inner.calls.get(service).map_or(0, |call| *call);
+        let wait = Duration::from_micros(inner.wait.load(Ordering::Relaxed).max(call));
         // Where few are waiting, others keep the machine busy: to refuse would help nobody.
         let is_crowded = taken * CROWDED_FROM >= inner.places;
         let has_place = taken < (inner.places * bounds.places).div_ceil(100);
         if has_place && !(is_crowded && wait > bounds.wait) {
             return Ok(place);
         }
+        // What was refused tells nothing of how long a call takes.
+        place.give_back();
         metrics::counter!("requests_shed_total", "class" => class.as_str()).increment(1);
         Err(Problem::new(&codes::OVERLOADED).with_retry_after(RETRY_AFTER))
     }
@@ -99,9 +116,20 @@ impl Shedding {
     }
 }
 
+impl Place {
+    fn give_back(mut self) {
+        self.service = "";
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.inner.taken.fetch_sub(1, Ordering::Relaxed);
+        if !self.service.is_empty() {
+            let took = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let mut call = self.inner.calls.entry(self.service).or_insert(took);
+            *call = *call - *call / SMOOTHING + took / SMOOTHING;
+        }
     }
 }
 
@@ -110,7 +138,7 @@ mod tests {
     use super::*;
 
     fn let_in(shedding: &Shedding, class: RateClass) -> Option<Place> {
-        shedding.enter(class).ok()
+        shedding.enter(class, "catalog").ok()
     }
 
     #[test]
@@ -150,8 +178,29 @@ mod tests {
             classes.map(|class| let_in(&shedding, class).is_some())
         };
         assert_eq!(admitted(1_000), [true; 4]);
-        assert_eq!(admitted(600_000), [false, true, true, true]);
-        assert_eq!(admitted(1_100_000), [false, false, true, true]);
+        assert_eq!(admitted(300_000), [false, true, true, true]);
+        assert_eq!(admitted(600_000), [false, false, true, true]);
         assert_eq!(admitted(10_000_000), [false, false, false, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_has_become_slow_is_asked_for_what_must_not_fail() {
+        let shedding = Shedding::new(10);
+        let _other = let_in(&shedding, RateClass::Exam);
+        for _ in 0..100 {
+            let place = let_in(&shedding, RateClass::Exam);
+            tokio::time::advance(Duration::from_millis(300)).await;
+            drop(place);
+        }
+        assert!(let_in(&shedding, RateClass::ApiRead).is_none());
+        assert!(let_in(&shedding, RateClass::ApiWrite).is_some());
+        assert!(
+            shedding.enter(RateClass::ApiRead, "auth").is_ok(),
+            "another is not"
+        );
+        for _ in 0..100 {
+            drop(let_in(&shedding, RateClass::Exam));
+        }
+        assert!(let_in(&shedding, RateClass::ApiRead).is_some());
     }
 }

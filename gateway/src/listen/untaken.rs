@@ -13,6 +13,8 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::heads::Answering;
+
 /// An answer is handed over in pieces of this size, so that one that stands still is seen to.
 const PIECE: usize = 16 << 10;
 /// More than a connection has open at a time: above it the list is swept.
@@ -34,7 +36,7 @@ impl Answers {
     }
 
     /// The answer with a body that tells when a piece of it was last taken.
-    pub fn watch(&self, response: Response) -> Response<Watched> {
+    pub fn watch(&self, response: Response, answering: Option<Answering>) -> Response<Watched> {
         response.map(|body| {
             let taken = Arc::new(AtomicU64::new(self.now()));
             if !hyper::body::Body::is_end_stream(&body) {
@@ -49,6 +51,7 @@ impl Answers {
                 rest: Bytes::new(),
                 since: self.since,
                 taken,
+                _answering: answering,
             }
         })
     }
@@ -90,6 +93,7 @@ pub struct Watched {
     rest: Bytes,
     since: Instant,
     taken: Arc<AtomicU64>,
+    _answering: Option<Answering>,
 }
 
 impl hyper::body::Body for Watched {

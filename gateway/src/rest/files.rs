@@ -2,21 +2,23 @@
 
 use axum::Error;
 use bytes::Bytes;
-use contracts::Rest;
 use futures::stream::unfold;
 use futures::{Stream, StreamExt};
 use problem::Problem;
 use request_context::RequestContext;
 use rpc_client::RpcClient;
 
+use super::endpoint::{Answer, Content, Endpoint};
+
 /// What comes behind the first part; `None` where that was all. A part that fails breaks the answer off, so that the client knows.
-pub fn rest_of<R: Rest>(
-    first: &R::Response,
-    request: R::Request,
+pub fn rest_of(
+    endpoint: Endpoint,
+    first: &Answer,
+    request: Bytes,
     client: &RpcClient,
     context: RequestContext,
-) -> Option<impl Stream<Item = Result<Bytes, Error>> + Send + use<R>> {
-    let next = next_part::<R>(first)?;
+) -> Option<impl Stream<Item = Result<Bytes, Error>> + Send + use<>> {
+    let next = next_part(first)?;
     // Each part has its own time; a client may take long.
     let context = RequestContext {
         deadline: None,
@@ -25,21 +27,25 @@ pub fn rest_of<R: Rest>(
     let client = client.clone();
     // Fused: what compresses the answer asks again at its end.
     let parts = unfold(Some(next), move |part| {
-        let (mut request, client, context) = (request.clone(), client.clone(), context.clone());
+        let (request, client, context) = (request.clone(), client.clone(), context.clone());
         async move {
             let part = part?;
-            if !R::set_part(&mut request, part) {
+            let Some(request) = (endpoint.for_part)(&request, part) else {
                 let fault = Problem::internal("a file of parts that cannot be asked for");
                 return Some((Err(Error::new(fault)), None));
-            }
-            match request_context::scope(context, client.call::<R>(request)).await {
+            };
+            let call = client.call_encoded(endpoint.method, request);
+            let answer = request_context::scope(context, call).await.map_err(Problem::from);
+            match answer.and_then(|answer| (endpoint.read)(answer.into_inner())) {
                 Ok(answer) => {
-                    let answer = answer.into_inner();
-                    let content = R::file(&answer).map(|file| Bytes::from(file.content.clone()));
-                    Some((Ok(content.unwrap_or_default()), next_part::<R>(&answer)))
+                    let next = next_part(&answer);
+                    let content = match answer.content {
+                        Content::File(file) => file.content,
+                        _ => Bytes::new(),
+                    };
+                    Some((Ok(content), next))
                 }
-                Err(status) => {
-                    let problem = Problem::from(status);
+                Err(problem) => {
                     problem.log();
                     Some((Err(Error::new(problem)), None))
                 }
@@ -49,8 +55,9 @@ pub fn rest_of<R: Rest>(
     Some(parts.fuse())
 }
 
-fn next_part<R: Rest>(answer: &R::Response) -> Option<i32> {
-    R::file(answer)
-        .map(|file| file.next_part)
-        .filter(|part| *part > 0)
+fn next_part(answer: &Answer) -> Option<i32> {
+    match &answer.content {
+        Content::File(file) => Some(file.next_part).filter(|part| *part > 0),
+        _ => None,
+    }
 }

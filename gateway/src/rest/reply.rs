@@ -1,40 +1,39 @@
 //! A service's answer as HTTP: status, Location, ETag, caching.
 
-use std::any::TypeId;
-
 use axum::body::Body;
 use axum::response::Response;
-use contracts::{Empty, Rest};
+use contracts::Policy;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use problem::Problem;
 use service_runtime::grpc::{HTTP_STATUS, IDEMPOTENT_REPLAYED};
+use tonic::metadata::MetadataMap;
 
+use super::endpoint::{Answer, Content};
 use crate::etag;
 
-pub fn reply<R: Rest>(
-    answer: tonic::Response<R::Response>,
+pub fn reply(
+    policy: &Policy,
+    metadata: &MetadataMap,
+    answer: Answer,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let policy = &R::METHOD.policy;
-    let metadata = answer.metadata();
     let own_status = metadata
         .get(HTTP_STATUS)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     let status =
         StatusCode::from_u16(own_status.unwrap_or(policy.success_status)).map_err(Problem::internal)?;
     let replayed = metadata.get(IDEMPOTENT_REPLAYED).is_some();
-    let message = answer.into_inner();
 
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let own = response.headers_mut();
     if status == StatusCode::CREATED
-        && let Some(location) = R::location(&message)
+        && let Some(location) = &answer.location
     {
         own.insert(
             LOCATION,
-            HeaderValue::from_str(&location).map_err(Problem::internal)?,
+            HeaderValue::from_str(location).map_err(Problem::internal)?,
         );
     }
     if replayed {
@@ -48,23 +47,23 @@ pub fn reply<R: Rest>(
         "no-store"
     };
     own.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
-    if TypeId::of::<R::Response>() == TypeId::of::<Empty>() {
-        return Ok(response);
-    }
-    if let Some(file) = R::file(&message) {
-        own.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_str(&file.content_type).map_err(Problem::internal)?,
-        );
-        let disposition = format!("attachment; filename=\"{}\"", file.name);
-        own.insert(
-            CONTENT_DISPOSITION,
-            HeaderValue::from_str(&disposition).map_err(Problem::internal)?,
-        );
-        *response.body_mut() = Body::from(file.content.clone());
-        return Ok(response);
-    }
-    let json = serde_json::to_vec(&message).map_err(Problem::internal)?;
+    let json = match answer.content {
+        Content::Nothing => return Ok(response),
+        Content::File(file) => {
+            own.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_str(&file.content_type).map_err(Problem::internal)?,
+            );
+            let disposition = format!("attachment; filename=\"{}\"", file.name);
+            own.insert(
+                CONTENT_DISPOSITION,
+                HeaderValue::from_str(&disposition).map_err(Problem::internal)?,
+            );
+            *response.body_mut() = Body::from(file.content);
+            return Ok(response);
+        }
+        Content::Json(json) => json,
+    };
     if cacheable {
         let tag = etag::of(&json);
         own.insert(VARY, HeaderValue::from_static("Authorization"));

@@ -11,7 +11,7 @@ use access_token::Caller;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use contracts::{Method, Rest};
+use contracts::Method;
 use dashmap::DashMap;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -115,8 +115,7 @@ impl SharedAnswers {
 }
 
 impl SharedAnswer {
-    pub fn of<R: Rest>(message: &R::Response) -> Result<Self, Problem> {
-        let plain = serde_json::to_vec(message).map_err(Problem::internal)?;
+    pub fn of(plain: Vec<u8>) -> Result<Self, Problem> {
         let tag = HeaderValue::from_str(&etag::of(&plain)).map_err(Problem::internal)?;
         let gzip = if plain.len() < COMPRESS_FROM_BYTES {
             None

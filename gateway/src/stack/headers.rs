@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{
     ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION,
@@ -20,9 +19,12 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
                            connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// C-SEC-01: headers on every answer.
-pub async fn security(request: Request, next: Next) -> Response {
+pub async fn security<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let is_tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_tls);
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     let headers = response.headers_mut();
     let is_page = headers
         .get(CONTENT_TYPE)

@@ -1,8 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use clock::Clock;
 use http::header::{ACCEPT_LANGUAGE, USER_AGENT};
@@ -15,7 +14,6 @@ use crate::client_ip::client_ip;
 use crate::listen::Peer;
 
 /// What tells who asks.
-#[derive(Clone)]
 pub struct Identity {
     pub trusted: Arc<[IpNet]>,
     pub clock: Clock,
@@ -32,7 +30,11 @@ const MAX_AGENT_CHARS: usize = 300;
 const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
 
 /// Gives the request its context: id, address, arrival, language, trace. The id is on every answer.
-pub async fn identify(State(identity): State<Identity>, mut request: Request, next: Next) -> Response {
+pub async fn identify<F: Future<Output = Response>>(
+    identity: &Identity,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let headers = request.headers_mut();
     for name in INTERNAL {
         headers.remove(*name);
@@ -61,7 +63,7 @@ pub async fn identify(State(identity): State<Identity>, mut request: Request, ne
             .map(Arc::from),
         user_id: None,
     };
-    let mut response = request_context::scope(context, next.run(request)).await;
+    let mut response = request_context::scope(context, async { next(request).await }).await;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -1,7 +1,6 @@
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use http::Method;
 use tracing::Instrument;
@@ -12,7 +11,11 @@ use super::route_metrics;
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The span of the request, its access line, and its metrics (rate, errors, duration).
-pub async fn observe(State(log): State<AccessLog>, request: Request, next: Next) -> Response {
+pub async fn observe<F: Future<Output = Response>>(
+    log: &AccessLog,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let started = Instant::now();
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let matched = request.extensions().get::<MatchedPath>().cloned();
@@ -26,7 +29,7 @@ pub async fn observe(State(log): State<AccessLog>, request: Request, next: Next)
         http.response.status_code = tracing::field::Empty,
     );
     context.adopt(&span);
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = next(request).instrument(span.clone()).await;
     let (status, elapsed) = (response.status(), started.elapsed());
     span.record("http.response.status_code", status.as_u16());
     let is_slow = elapsed > SLOW;

@@ -1,23 +1,26 @@
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
+use futures::FutureExt;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Version};
 use problem::{Problem, codes};
 use tokio::sync::Semaphore;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use crate::answer::problem_answer;
 
 /// Refuses what two parties may read differently, and ends its connection: in that gap a second request can be hidden.
-pub async fn one_reading(request: Request, next: Next) -> Response {
+pub async fn one_reading<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let Some(fault) = ambiguity(request.version(), request.headers()) else {
-        return next.run(request).await;
+        return next(request).await;
     };
     let problem = Problem::new(&codes::MALFORMED_REQUEST).with_detail(fault);
     let mut answer = problem_answer(&problem, request.uri());
@@ -48,13 +51,17 @@ fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// Refuses at once what is over the limit: a queue would only make everybody late.
-pub async fn shed(State(in_flight): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+pub async fn shed<F: Future<Output = Response>>(
+    in_flight: &Semaphore,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     // Whether a process lives has to be told most of all when it is busy.
     if request.uri().path().contains("/health") {
-        return next.run(request).await;
+        return next(request).await;
     }
     if let Ok(_place) = in_flight.try_acquire() {
-        next.run(request).await
+        next(request).await
     } else {
         metrics::counter!("requests_shed_total").increment(1);
         let problem = Problem::new(&codes::OVERLOADED).with_retry_after(Duration::from_secs(1));
@@ -63,41 +70,36 @@ pub async fn shed(State(in_flight): State<Arc<Semaphore>>, request: Request, nex
 }
 
 /// Ends what takes too long, the reading of the body included.
-pub async fn time_out(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+pub async fn time_out<F: Future<Output = Response>>(
+    limit: Duration,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let uri = request.uri().clone();
     let deadline = tokio::time::Instant::now() + limit;
     let context = request_context::RequestContext {
         deadline: Some(deadline),
         ..request_context::current()
     };
-    let work = request_context::scope(context, next.run(request));
+    let work = request_context::scope(context, async { next(request).await });
     match tokio::time::timeout_at(deadline, work).await {
         Ok(response) => response,
         Err(_) => problem_answer(&Problem::new(&codes::TIMEOUT), &uri),
     }
 }
 
-pub async fn catch_panic(request: Request, next: Next) -> Response {
-    let uri = request.uri().clone();
-    let work = futures_catch(next.oneshot(request));
-    if let Some(response) = work.await {
-        response
-    } else {
-        let problem = Problem::internal("a handler panicked");
-        problem.log();
-        problem_answer(&problem, &uri)
-    }
-}
-
-/// `None` when the work panicked.
-async fn futures_catch<F>(work: F) -> Option<Response>
+pub async fn catch_panic<S>(request: Request, route: S) -> Response
 where
-    F: Future<Output = Result<Response, std::convert::Infallible>>,
+    S: Service<Request, Response = Response, Error = Infallible>,
 {
-    use futures::FutureExt;
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(response)) => Some(response),
+    let uri = request.uri().clone();
+    match AssertUnwindSafe(route.oneshot(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
-        Err(_) => None,
+        Err(_) => {
+            let problem = Problem::internal("a handler panicked");
+            problem.log();
+            problem_answer(&problem, &uri)
+        }
     }
 }

@@ -35,6 +35,29 @@ async fn clients_that_do_not_send_their_head_are_cut_off() {
     }
 }
 
+/// Between requests there is more time than for a head that has begun.
+#[tokio::test]
+async fn a_connection_that_is_kept_may_rest_but_not_dawdle() {
+    let edge = Edge::start_with(QUICK).await;
+    let ask = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(1_500));
+    for _ in 0..3 {
+        tick.tick().await;
+        stream.write_all(ask).await.unwrap();
+        let length = timeout(PATIENCE, stream.read(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+    }
+    stream.write_all(b"GET /health/li").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = timeout(PATIENCE / 2, stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "half a head holds its connection");
+}
+
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_refused() {
     let edge = Edge::start_with(QUICK).await;

@@ -1,0 +1,122 @@
+//! How long a client may take for the head of a request, once it has begun one. hyper has one limit for that and for the time between
+//! requests; a connection that is kept may rest for longer than a head may take.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::Version;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// Nothing was asked yet, or it is HTTP/2, which has pings.
+const UNWATCHED: u8 = 0;
+const ANSWERING: u8 = 1;
+const RESTING: u8 = 2;
+
+/// What a connection is doing.
+#[derive(Clone)]
+pub struct Phase(Arc<AtomicU8>);
+
+impl Phase {
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU8::new(UNWATCHED)))
+    }
+
+    /// A request has begun; it ends when what this gives is dropped.
+    pub fn answering(&self, version: Version) -> Option<Answering> {
+        (version < Version::HTTP_2).then(|| {
+            self.0.store(ANSWERING, Ordering::Relaxed);
+            Answering(self.clone())
+        })
+    }
+
+    fn is_resting(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == RESTING
+    }
+}
+
+pub struct Answering(Phase);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.0.store(RESTING, Ordering::Relaxed);
+    }
+}
+
+/// A connection whose heads have to arrive in time.
+pub struct TimedHeads<S> {
+    stream: S,
+    phase: Phase,
+    limit: Duration,
+    /// Set while a head arrives.
+    due: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> TimedHeads<S> {
+    pub fn new(stream: S, phase: Phase, limit: Duration) -> Self {
+        Self {
+            stream,
+            phase,
+            limit,
+            due: None,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TimedHeads<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.phase.is_resting() {
+            self.due = None;
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        if let Some(due) = &mut self.due
+            && due.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before && self.due.is_none() {
+            self.due = Some(Box::pin(tokio::time::sleep_until(Instant::now() + self.limit)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedHeads<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
