@@ -65,7 +65,7 @@ impl From<Status> for Problem {
 
 fn foreign(status: Status) -> Problem {
     let timed_out = std::iter::successors(status.source(), |&cause| cause.source())
-        .any(|cause| cause.is::<tonic::TimeoutExpired>());
+        .any(<dyn Error>::is::<tonic::TimeoutExpired>);
     let code = match status.code() {
         GrpcCode::Cancelled if timed_out => &codes::TIMEOUT,
         // A service sends no cause along: with one, this side's connection broke.
