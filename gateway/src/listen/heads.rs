@@ -30,7 +30,10 @@ impl Phase {
     pub fn answering(&self, version: Version) -> Option<Answering> {
         (version < Version::HTTP_2).then(|| {
             self.0.store(ANSWERING, Ordering::Relaxed);
-            Answering(self.clone())
+            Answering {
+                phase: self.clone(),
+                then: RESTING,
+            }
         })
     }
 
@@ -39,11 +42,21 @@ impl Phase {
     }
 }
 
-pub struct Answering(Phase);
+pub struct Answering {
+    phase: Phase,
+    then: u8,
+}
+
+impl Answering {
+    /// The connection speaks another protocol from now on: there are no more heads.
+    pub fn was_last(&mut self) {
+        self.then = UNWATCHED;
+    }
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.store(RESTING, Ordering::Relaxed);
+        self.phase.0.store(self.then, Ordering::Relaxed);
     }
 }
 

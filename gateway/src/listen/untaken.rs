@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use http::StatusCode;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -36,7 +37,12 @@ impl Answers {
     }
 
     /// The answer with a body that tells when a piece of it was last taken.
-    pub fn watch(&self, response: Response, answering: Option<Answering>) -> Response<Watched> {
+    pub fn watch(&self, response: Response, mut answering: Option<Answering>) -> Response<Watched> {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(answering) = &mut answering
+        {
+            answering.was_last();
+        }
         response.map(|body| {
             let taken = Arc::new(AtomicU64::new(self.now()));
             if !hyper::body::Body::is_end_stream(&body) {

@@ -112,7 +112,12 @@ impl Edge {
 
     pub async fn start_with(options: Options) -> Self {
         let clock = Clock::fixed(OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap());
-        let given = [("SC_HTTP__LISTEN", "127.0.0.1:0"), ("RATELIMIT_ENABLED", "false")];
+        let given = [
+            ("SC_HTTP__LISTEN", "127.0.0.1:0"),
+            // Tests wait for the end of what is kept.
+            ("SC_HTTP__KEEP_ALIVE_SECONDS", "5"),
+            ("RATELIMIT_ENABLED", "false"),
+        ];
         let given = given
             .iter()
             .chain(options.settings)

@@ -202,6 +202,25 @@ fn store(edge: &Edge, user: UserId, notification: &Notification) {
     edge.seen.inbox.lock().push((user.into(), notification.clone()));
 }
 
+/// The times for heads of requests and between them are none of a socket's.
+#[tokio::test]
+async fn a_socket_outlives_what_a_connection_without_requests_may() {
+    let edge = Edge::start_with(Options {
+        settings: &[
+            ("SC_HTTP__HEADER_TIMEOUT_SECONDS", "1"),
+            ("SC_HTTP__KEEP_ALIVE_SECONDS", "1"),
+        ],
+        ..Options::default()
+    })
+    .await;
+    let mut socket = Person::new(&edge).socket(&edge, "").await;
+    let mut tick = tokio::time::interval(Duration::from_millis(600));
+    for _ in 0..6 {
+        tick.tick().await;
+        socket.check_alive().await;
+    }
+}
+
 #[tokio::test]
 async fn a_token_opens_a_socket_that_takes_no_place_of_requests() {
     let edge = Edge::start_with(Options {
