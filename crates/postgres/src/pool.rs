@@ -8,13 +8,10 @@ use clock::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, Executor, PgPool};
+use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
 
 use crate::replicas::Replicas;
-
-/// What a connection may have become in this time is not taken on trust.
-const RESTED: Duration = Duration::from_secs(1);
 
 /// How to reach the database.
 #[derive(Debug, Clone, Deserialize)]
@@ -151,16 +148,6 @@ fn pool(settings: &DatabaseSettings, url: &SecretString, schema: &str) -> Result
         .after_release(|connection, _| {
             Box::pin(async move {
                 connection.execute(sqlx::raw_sql("BEGIN; ROLLBACK")).await?;
-                Ok(true)
-            })
-        })
-        // Its release has just shown that a connection lives; only after a rest it is asked again, which costs a round trip.
-        .test_before_acquire(false)
-        .before_acquire(|connection, rested| {
-            Box::pin(async move {
-                if rested.idle_for > RESTED {
-                    connection.ping().await?;
-                }
                 Ok(true)
             })
         })
