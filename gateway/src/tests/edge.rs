@@ -115,7 +115,7 @@ impl Edge {
         let given = [
             ("SC_HTTP__LISTEN", "127.0.0.1:0"),
             // Tests wait for the end of what is kept.
-            ("SC_HTTP__KEEP_ALIVE_SECONDS", "5"),
+            ("SC_HTTP__KEEP_ALIVE_SECONDS", "4"),
             ("RATELIMIT_ENABLED", "false"),
         ];
         let given = given
