@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,17 +19,27 @@ const RESTING: u8 = 2;
 
 /// What a connection is doing.
 #[derive(Clone)]
-pub struct Phase(Arc<AtomicU8>);
+pub struct Phase(Arc<Shared>);
+
+struct Shared {
+    phase: AtomicU8,
+    /// Requests so far.
+    asked: AtomicU64,
+}
 
 impl Phase {
     pub fn new() -> Self {
-        Self(Arc::new(AtomicU8::new(UNWATCHED)))
+        Self(Arc::new(Shared {
+            phase: AtomicU8::new(UNWATCHED),
+            asked: AtomicU64::new(0),
+        }))
     }
 
     /// A request has begun; it ends when what this gives is dropped.
     pub fn answering(&self, version: Version) -> Option<Answering> {
         (version < Version::HTTP_2).then(|| {
-            self.0.store(ANSWERING, Ordering::Relaxed);
+            self.0.phase.store(ANSWERING, Ordering::Relaxed);
+            self.0.asked.fetch_add(1, Ordering::Relaxed);
             Answering {
                 phase: self.clone(),
                 then: RESTING,
@@ -38,7 +48,11 @@ impl Phase {
     }
 
     fn is_resting(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == RESTING
+        self.0.phase.load(Ordering::Relaxed) == RESTING
+    }
+
+    fn asked(&self) -> u64 {
+        self.0.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -56,7 +70,7 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.phase.0.store(self.then, Ordering::Relaxed);
+        self.phase.0.phase.store(self.then, Ordering::Relaxed);
     }
 }
 
@@ -65,8 +79,8 @@ pub struct TimedHeads<S> {
     stream: S,
     phase: Phase,
     limit: Duration,
-    /// Set while a head arrives.
-    due: Option<Pin<Box<Sleep>>>,
+    /// Set while a head arrives: until when, and how many requests came before it.
+    due: Option<(Pin<Box<Sleep>>, u64)>,
 }
 
 impl<S> TimedHeads<S> {
@@ -90,7 +104,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedHeads<S> {
             self.due = None;
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
-        if let Some(due) = &mut self.due
+        // An answer that was ready at once leaves no read between its head and the rest after it.
+        let asked = self.phase.asked();
+        self.due.take_if(|(_, before)| *before != asked);
+        if let Some((due, _)) = &mut self.due
             && due.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -98,7 +115,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedHeads<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before && self.due.is_none() {
-            self.due = Some(Box::pin(tokio::time::sleep_until(Instant::now() + self.limit)));
+            let due = tokio::time::sleep_until(Instant::now() + self.limit);
+            self.due = Some((Box::pin(due), asked));
         }
         Poll::Ready(Ok(()))
     }
