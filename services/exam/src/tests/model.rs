@@ -303,7 +303,7 @@ async fn random_runs_do_what_the_reference_does() {
     let room = Classroom::open().await;
     let rounds = prop::collection::vec(round(), 1..25);
     let rules = Changes {
-        time_limit_seconds: Some(Some(600)),
+        time_limit_seconds: Some(Some(i32::try_from(LIMIT).unwrap())),
         max_attempts: Some(2),
         ..Changes::default()
     };
