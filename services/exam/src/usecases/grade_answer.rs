@@ -12,6 +12,7 @@ use crate::domain::attempt::State;
 use crate::domain::score::Score;
 use crate::storage::attempts::{self, Attempt};
 use crate::storage::audit::{self, Entry};
+use crate::storage::exams;
 use crate::storage::grades::{self, Grade};
 
 /// Grades an answer by hand, as staff.
@@ -84,7 +85,10 @@ pub async fn grade_answer(
         };
         audit::append(&mut tx, &[entry], now).await?;
         if attempt.state == State::Graded {
-            outbox::append(&mut tx, &events::graded(&attempt, &paper.exam, now)).await?;
+            // Not the snapshot: results may have been released since, and nobody tells of this grade again.
+            let exam = exams::share(&mut tx, attempt.exam_id).await?;
+            let exam = exam.ok_or(sqlx::Error::RowNotFound)?;
+            outbox::append(&mut tx, &events::graded(&attempt, &exam, now)).await?;
         }
         Ok::<_, ChangeError>(tx.commit(attempt).await?)
     });
