@@ -16,7 +16,7 @@ pub use provider::{Authorization, Provider};
 use crate::config::OidcSettings;
 
 /// Why there is no sign-in. The client learns no more than the kind.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum OidcError {
     #[error("the provider cannot be asked: {0}")]
     Unavailable(String),

@@ -1,6 +1,7 @@
 //! One provider: what it says of itself, its keys, and the exchange of a code.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use aws_lc_rs::digest;
 use base64::Engine;
@@ -66,14 +67,30 @@ struct Kept<T> {
     at: OffsetDateTime,
 }
 
+/// What is known, and how the last question ended: who waited for that answer does not ask again, or a provider that hangs would make
+/// sign-ins wait for each other's time-outs.
+struct Slot<T> {
+    kept: Option<Kept<T>>,
+    failed: Option<(Instant, OidcError)>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self {
+            kept: None,
+            failed: None,
+        }
+    }
+}
+
 pub struct Provider {
     name: String,
     settings: OidcSettings,
     http: Client,
     clock: Clock,
     breaker: Breaker,
-    metadata: Mutex<Option<Kept<Metadata>>>,
-    keys: Mutex<Option<Kept<Keys>>>,
+    metadata: Mutex<Slot<Metadata>>,
+    keys: Mutex<Slot<Keys>>,
 }
 
 impl Provider {
@@ -184,10 +201,11 @@ impl Provider {
 
     /// One asks, the others wait for its answer. What is known is kept while the provider is away.
     async fn metadata(&self) -> Result<Arc<Metadata>, OidcError> {
-        let mut kept = self.metadata.lock().await;
+        let since = Instant::now();
+        let mut slot = self.metadata.lock().await;
         let now = self.clock.now();
-        if let Some(known) = kept.as_ref().filter(|known| now - known.at < METADATA_AGE) {
-            return Ok(Arc::clone(&known.value));
+        if let Some(known) = slot.known(since, now, METADATA_AGE) {
+            return known;
         }
         let url = format!(
             "{}/.well-known/openid-configuration",
@@ -195,7 +213,7 @@ impl Provider {
         );
         let asked = wire::ask(&self.breaker, self.http.get(url), "it says nothing of itself").await;
         let fresh = asked.and_then(|metadata| self.judged(metadata));
-        keep(&mut kept, fresh, now)
+        slot.keep(fresh, now)
     }
 
     fn judged(&self, metadata: Metadata) -> Result<Metadata, OidcError> {
@@ -218,38 +236,101 @@ impl Provider {
     }
 
     async fn keys(&self, metadata: &Metadata, age: Duration) -> Result<Arc<Keys>, OidcError> {
-        let mut kept = self.keys.lock().await;
+        let since = Instant::now();
+        let mut slot = self.keys.lock().await;
         let now = self.clock.now();
-        if let Some(known) = kept.as_ref().filter(|known| now - known.at < age) {
-            return Ok(Arc::clone(&known.value));
+        if let Some(known) = slot.known(since, now, age) {
+            return known;
         }
         let request = self.http.get(metadata.jwks_uri.clone());
         let asked: Result<KeySet, _> = wire::ask(&self.breaker, request, "it shows no keys").await;
-        keep(&mut kept, asked.map(|set| Keys::read(&set.keys)), now)
+        slot.keep(asked.map(|set| Keys::read(&set.keys)), now)
     }
 }
 
-fn keep<T>(
-    kept: &mut Option<Kept<T>>,
-    fresh: Result<T, OidcError>,
-    now: OffsetDateTime,
-) -> Result<Arc<T>, OidcError> {
-    match (fresh, kept.as_ref()) {
-        (Ok(value), _) => {
-            let value = Arc::new(value);
-            *kept = Some(Kept {
-                value: Arc::clone(&value),
-                at: now,
-            });
-            Ok(value)
+impl<T> Slot<T> {
+    /// What there is without asking, for somebody who waits since then.
+    fn known(&self, since: Instant, now: OffsetDateTime, age: Duration) -> Option<Result<Arc<T>, OidcError>> {
+        let failed = self.failed.as_ref().filter(|(at, _)| *at >= since);
+        match (&self.kept, failed) {
+            (Some(known), failed) if now - known.at < age || failed.is_some() => {
+                Some(Ok(Arc::clone(&known.value)))
+            }
+            (_, Some((_, fault))) => Some(Err(fault.clone())),
+            _ => None,
         }
-        (Err(fault), Some(known)) => {
-            tracing::warn!(
-                error = &fault as &dyn std::error::Error,
-                "an identity provider tells nothing new; going on with what is known"
-            );
-            Ok(Arc::clone(&known.value))
+    }
+
+    fn keep(&mut self, fresh: Result<T, OidcError>, now: OffsetDateTime) -> Result<Arc<T>, OidcError> {
+        match fresh {
+            Ok(value) => {
+                let value = Arc::new(value);
+                self.failed = None;
+                self.kept = Some(Kept {
+                    value: Arc::clone(&value),
+                    at: now,
+                });
+                Ok(value)
+            }
+            Err(fault) => {
+                tracing::warn!(
+                    error = &fault as &dyn std::error::Error,
+                    "an identity provider tells nothing new"
+                );
+                self.failed = Some((Instant::now(), fault.clone()));
+                // What is known is better than nothing.
+                let known = self.kept.as_ref().map(|known| Arc::clone(&known.value));
+                known.ok_or(fault)
+            }
         }
-        (Err(fault), None) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::join_all;
+    use serde_json::json;
+    use time::macros::datetime;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waited_for_a_question_that_failed_does_not_ask_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        // Takes questions, and never answers one.
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                open.push(connection);
+            }
+        });
+        let settings =
+            json!({"issuer": issuer, "client_id": "sc", "redirect_uris": ["https://school.test/"]});
+        let http = Client::builder()
+            .timeout(std::time::Duration::from_millis(300))
+            .build()
+            .unwrap();
+        let clock = Clock::fixed(datetime!(2027-01-15 08:00 UTC));
+        let provider = Provider::new("campus", serde_json::from_value(settings).unwrap(), http, clock);
+        let sign_in = Authorization {
+            redirect_uri: "https://school.test/",
+            state: "",
+            nonce: "",
+            verifier: "",
+        };
+        let begun = join_all((0..20).map(|_| provider.authorization_url(sign_in))).await;
+        assert!(
+            begun
+                .iter()
+                .all(|url| matches!(url, Err(OidcError::Unavailable(_))))
+        );
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 }

@@ -212,7 +212,6 @@ async fn a_second_factor_is_asked_for_once_confirmed_and_no_code_counts_twice() 
     );
     let tokens = racing.into_iter().find_map(Result::ok).unwrap();
     assert!(tokens.user.totp_enabled);
-    let caller = school.caller(&tokens).await;
     // The database holds neither the secret nor the codes.
     let stored: Vec<u8> = sqlx::query_scalar("SELECT secret FROM auth.totp")
         .fetch_one(school.auth.db.primary())
@@ -230,9 +229,21 @@ async fn a_second_factor_is_asked_for_once_confirmed_and_no_code_counts_twice() 
     );
     let fresh = login(&school.auth, with(&school.code(&app))).await.unwrap();
     let fresh = school.caller(&fresh).await;
+    let revoked = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM auth.outbox WHERE type = 'token.revoked' AND subject = $1")
+            .bind(ada.id.to_string())
+            .fetch_one(school.auth.db.primary())
+            .await
+            .unwrap()
+    };
+    let before = revoked().await;
     second_factor::remove(&school.auth, &fresh).await.unwrap();
+    assert_eq!(
+        revoked().await,
+        before + 1,
+        "what the factor allowed ends with it"
+    );
     school.sign_in("ada@school.test").await;
-    let _ = caller;
     let actions = school.actions(&ada.id.to_string()).await;
     for action in [
         "totp.enabled",

@@ -86,6 +86,8 @@ pub enum SecurityChange {
     TotpEnabled,
     TotpDisabled,
     RecoveryCodeUsed,
+    IdentityLinked,
+    IdentityUnlinked,
 }
 
 /// Tells the account's owner by mail, in case it was not them.
@@ -102,6 +104,8 @@ pub async fn security_changed(
         SecurityChange::TotpEnabled => "totp_enabled",
         SecurityChange::TotpDisabled => "totp_disabled",
         SecurityChange::RecoveryCodeUsed => "recovery_code_used",
+        SecurityChange::IdentityLinked => "identity_linked",
+        SecurityChange::IdentityUnlinked => "identity_unlinked",
     };
     let event = UserSecurityChanged {
         user_id: user.id.into(),

@@ -4,6 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::{self, Act, Actor};
+use super::events::{self, SecurityChange};
 use super::second_factor::check_fresh;
 use crate::app::Auth;
 use crate::storage::identities::{self, Identity};
@@ -26,6 +27,7 @@ pub async fn unlink(app: &Auth, caller: &Caller, id: Uuid) -> Result<(), Problem
         let act = Act::on_user("identity.unlinked", user).with(json!({"identity_id": id}));
         let now = tx.clock().now();
         audit::record(&mut *tx, Actor::user(user), act, now).await?;
+        events::security_changed(&mut tx, user, SecurityChange::IdentityUnlinked).await?;
         tx.commit(true).await
     });
     if removed.await? {

@@ -7,7 +7,7 @@ use serde_json::json;
 use typed_id::UserId;
 
 use super::audit::{self, Act, Actor};
-use super::events;
+use super::events::{self, SecurityChange};
 use crate::app::Auth;
 use crate::config::OidcSettings;
 use crate::domain::{email, name};
@@ -83,6 +83,7 @@ pub async fn account_of(app: &Auth, provider: &Provider, claims: &Claims) -> Res
         }
         let address = vouched.email.clone().ok_or(LinkError::NoAddress)?;
         let existing = users::by_email(&mut *tx, &email::key(&address)).await?;
+        let is_new = existing.is_none();
         let user = match existing {
             Some(existing) => {
                 let id = linkable(&mut tx, existing.id, &address).await?;
@@ -106,6 +107,10 @@ pub async fn account_of(app: &Auth, provider: &Provider, claims: &Claims) -> Res
         }
         let act = Act::on_user("identity.linked", user).with(json!({"provider": vouched.provider}));
         audit::record(&mut *tx, Actor::user(user), act, now).await?;
+        // Who has just got the account learns nothing new from it.
+        if !is_new {
+            events::security_changed(&mut tx, user, SecurityChange::IdentityLinked).await?;
+        }
         Ok(tx.commit(user).await?)
     });
     Ok(found.await?)

@@ -143,9 +143,14 @@ pub async fn confirm(app: &Auth, caller: &Caller, code: &str) -> Result<Vec<Stri
 pub async fn remove(app: &Auth, caller: &Caller) -> Result<(), Problem> {
     check_fresh(app, caller).await?;
     let user = caller.in_person()?.id;
+    let ttl = app.settings.access.ttl();
     let removed = app.db.write(move |mut tx| async move {
         let now = tx.clock().now();
+        let mut entries = Vec::new();
         if totp::remove(&mut tx, user, now).await? {
+            // Where the role demands it, the next token carries its permissions no more.
+            entries = revoke::of_users(&[user], now, ttl);
+            revoke::record(&mut tx, &entries).await?;
             audit::record(
                 &mut *tx,
                 Actor::user(user),
@@ -155,10 +160,11 @@ pub async fn remove(app: &Auth, caller: &Caller) -> Result<(), Problem> {
             .await?;
             events::security_changed(&mut tx, user, SecurityChange::TotpDisabled).await?;
         }
-        tx.commit(()).await
+        tx.commit(entries).await
     });
-    let removed: Result<(), WriteError> = removed.await;
-    Ok(removed?)
+    let removed: Result<_, WriteError> = removed.await;
+    revoke::announce(app, &removed?).await;
+    Ok(())
 }
 
 /// The session has to have begun a short while ago.

@@ -107,6 +107,8 @@ pub async fn security_changed(
         "totp_enabled" => MailKind::SecondFactorEnabled,
         "totp_disabled" => MailKind::SecondFactorDisabled,
         "recovery_code_used" => MailKind::RecoveryCodeUsed,
+        "identity_linked" => MailKind::IdentityLinked,
+        "identity_unlinked" => MailKind::IdentityUnlinked,
         _ => return Err(HandlerError::Poison(UnknownChange(event.change).into())),
     };
     let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;

@@ -78,6 +78,8 @@ pub enum MailKind {
     SecondFactorEnabled,
     SecondFactorDisabled,
     RecoveryCodeUsed,
+    IdentityLinked,
+    IdentityUnlinked,
     /// To admins: a webhook takes nothing.
     WebhookDisabled,
     /// Several messages in one.
@@ -85,7 +87,7 @@ pub enum MailKind {
 }
 
 impl MailKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Welcome,
         Self::VerifyEmail,
         Self::ResetPassword,
@@ -97,6 +99,8 @@ impl MailKind {
         Self::SecondFactorEnabled,
         Self::SecondFactorDisabled,
         Self::RecoveryCodeUsed,
+        Self::IdentityLinked,
+        Self::IdentityUnlinked,
         Self::WebhookDisabled,
         Self::Digest,
     ];
@@ -114,6 +118,8 @@ impl MailKind {
             Self::SecondFactorEnabled => "second_factor_enabled",
             Self::SecondFactorDisabled => "second_factor_disabled",
             Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
             Self::WebhookDisabled => "webhook_disabled",
             Self::Digest => "digest",
         }
@@ -130,6 +136,8 @@ impl MailKind {
             | Self::SecondFactorEnabled
             | Self::SecondFactorDisabled
             | Self::RecoveryCodeUsed
+            | Self::IdentityLinked
+            | Self::IdentityUnlinked
             | Self::WebhookDisabled => Some(Category::Account),
             Self::EnrollmentCreated => Some(Category::Courses),
             Self::Announcement => Some(Category::Announcements),
@@ -151,7 +159,9 @@ impl MailKind {
             | Self::PasswordChanged
             | Self::SecondFactorEnabled
             | Self::SecondFactorDisabled
-            | Self::RecoveryCodeUsed => Priority::High,
+            | Self::RecoveryCodeUsed
+            | Self::IdentityLinked
+            | Self::IdentityUnlinked => Priority::High,
             Self::Welcome | Self::RegistrationRepeated | Self::EnrollmentCreated | Self::WebhookDisabled => {
                 Priority::Default
             }

@@ -173,7 +173,14 @@ async fn what_an_owner_has_to_know_of_their_account_is_held_back_by_nothing() {
         });
         done.await
     };
-    for change in ["password", "totp_enabled", "totp_disabled", "recovery_code_used"] {
+    for change in [
+        "password",
+        "totp_enabled",
+        "totp_disabled",
+        "recovery_code_used",
+        "identity_linked",
+        "identity_unlinked",
+    ] {
         let id = EventId::new(school.clock.now());
         for _ in 0..2 {
             hear(changed(change), id).await.unwrap();
@@ -184,7 +191,7 @@ async fn what_an_owner_has_to_know_of_their_account_is_held_back_by_nothing() {
          AND text_body LIKE '%15.01.2027 11:00 (UTC+3)%'",
         school.clock.now()
     );
-    assert_eq!(school.count(&now).await, 4);
+    assert_eq!(school.count(&now).await, 6);
     let unknown = hear(changed("telepathy"), EventId::new(school.clock.now())).await;
     assert!(matches!(unknown, Err(HandlerError::Poison(_))));
 }
