@@ -53,3 +53,15 @@ pub fn is_away(fault: &(dyn std::error::Error + 'static)) -> bool {
         _ => false,
     })
 }
+
+/// Whether somebody else was in the way: a deadlock, a serialization failure, a lock that did not come in time. Trying again may help
+/// at once.
+pub fn is_about_others(fault: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(fault), |fault| fault.source());
+    causes.any(|cause| match cause.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(fault)) => fault
+            .code()
+            .is_some_and(|code| ["40P01", "40001", "55P03"].contains(&code.as_ref())),
+        _ => false,
+    })
+}

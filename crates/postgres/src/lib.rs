@@ -3,6 +3,7 @@
 
 mod coalesce;
 mod errors;
+mod kept;
 mod migrations;
 mod page_token;
 mod partitions;
@@ -12,7 +13,7 @@ mod vacuum;
 mod write;
 
 pub use coalesce::{CoalesceSettings, Coalescer};
-pub use errors::{is_away, problem_of, violated_constraint};
+pub use errors::{is_about_others, is_away, problem_of, violated_constraint};
 pub use migrations::{MigrationError, migrate, pending};
 pub use page_token::{PageTokens, page_size};
 pub use partitions::{drop_months, ensure_months};

@@ -8,10 +8,14 @@ use clock::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool};
+use sqlx::{Connection, Executor, PgPool};
 use tokio::sync::Notify;
 
+use crate::kept::Kept;
 use crate::replicas::Replicas;
+
+/// Who answered so lately is not asked again whether it lives.
+const JUST_NOW: Duration = Duration::from_millis(50);
 
 /// How to reach the database.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,6 +56,7 @@ pub struct ConnectError(#[source] sqlx::Error);
 #[derive(Debug, Clone)]
 pub struct Database {
     primary: PgPool,
+    kept: Arc<Kept>,
     replicas: Arc<Replicas>,
     schema: &'static str,
     clock: Clock,
@@ -71,6 +76,7 @@ impl Database {
             .iter()
             .map(|url| pool(settings, url, schema));
         Ok(Self {
+            kept: Arc::new(Kept::of(&primary)),
             primary,
             replicas: Arc::new(Replicas::new(replicas.collect::<Result<_, _>>()?)),
             schema,
@@ -92,6 +98,10 @@ impl Database {
         &self.primary
     }
 
+    pub(crate) fn kept(&self) -> &Arc<Kept> {
+        &self.kept
+    }
+
     /// For lists and searches: a replica that has everything that was committed before this call, else the primary. So a caller reads
     /// what they wrote, through whatever process, and no cache keeps something older than what it was told to forget.
     pub async fn reader(&self) -> &PgPool {
@@ -111,9 +121,10 @@ impl Database {
 
     /// Writes the state of the pools to the metrics.
     pub fn record_metrics(&self) {
-        let replicas = self.replicas.pools().map(|pool| ("replica", pool));
-        for (name, pool) in std::iter::once(("primary", &self.primary)).chain(replicas) {
-            let (all, idle) = (f64::from(pool.size()), pool.num_idle() as f64);
+        let replicas = self.replicas.pools().map(|pool| ("replica", pool, 0));
+        let primary = ("primary", &self.primary, self.kept.len());
+        for (name, pool, kept) in std::iter::once(primary).chain(replicas) {
+            let (all, idle) = (f64::from(pool.size()), (pool.num_idle() + kept) as f64);
             metrics::gauge!("db_pool_connections", "pool" => name, "state" => "idle").set(idle);
             metrics::gauge!("db_pool_connections", "pool" => name, "state" => "used").set(all - idle);
             let max = f64::from(pool.options().get_max_connections());
@@ -123,7 +134,10 @@ impl Database {
 
     /// Gives the connections back to the server.
     pub async fn close(&self) {
-        self.primary.close().await;
+        // What a transaction puts there from now on goes back to the pool, as that is closed.
+        let closing = self.primary.close();
+        self.kept.clear();
+        closing.await;
         for replica in self.replicas.pools() {
             replica.close().await;
         }
@@ -143,6 +157,10 @@ fn pool(settings: &DatabaseSettings, url: &SecretString, schema: &str) -> Result
             ("lock_timeout", "10s"),
         ]);
     let pool = PgPoolOptions::new()
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move { Ok(meta.idle_for < JUST_NOW || connection.ping().await.is_ok()) })
+        })
         // A transaction that somebody forgot would swallow what the next borrower writes. BEGIN first, as PostgreSQL warns of a
         // ROLLBACK without a transaction; in a failed one it is refused, and the connection is closed.
         .after_release(|connection, _| {

@@ -6,13 +6,14 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Instant;
 
 use clock::Clock;
 use problem::{Problem, codes};
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor, PgConnection, Postgres};
+use sqlx::{Executor, PgConnection};
 use tokio::sync::Notify;
 
+use crate::kept::{Kept, Ready};
 use crate::{Database, problem_of};
 
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,8 @@ pub struct Finished<T>(T);
 /// An open write transaction; derefs to its connection. Dropping it rolls back.
 #[derive(Debug)]
 pub struct WriteTx {
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<Ready>,
+    kept: Arc<Kept>,
     schema: &'static str,
     clock: Clock,
     relay: Arc<Notify>,
@@ -78,17 +80,38 @@ impl Database {
 
 impl WriteTx {
     async fn begin(database: &Database) -> Result<Self, WriteError> {
-        let connection = database.primary().acquire().await?;
-        let mut tx = Self {
-            connection: Some(connection),
+        // A kept one may have died in the meantime: then nothing has happened yet.
+        while let Some(mut ready) = database.kept().take() {
+            if ready.connection.execute(sqlx::raw_sql("BEGIN")).await.is_ok() {
+                return Ok(Self::on(ready, database));
+            }
+            ready.connection.close_on_drop();
+        }
+        let mut ready = Ready {
+            connection: database.primary().acquire().await?,
+            since: Instant::now(),
+        };
+        ready.connection.execute(sqlx::raw_sql("BEGIN")).await?;
+        Ok(Self::on(ready, database))
+    }
+
+    fn on(ready: Ready, database: &Database) -> Self {
+        Self {
+            connection: Some(ready),
+            kept: Arc::clone(database.kept()),
             schema: database.schema(),
             clock: database.clock().clone(),
             relay: Arc::clone(database.relay_wakes()),
             wake_relay: false,
             after_commit: Vec::new(),
-        };
-        tx.execute(sqlx::raw_sql("BEGIN")).await?;
-        Ok(tx)
+        }
+    }
+
+    /// Its transaction has ended.
+    fn keep(&mut self) {
+        if let Some(ready) = self.connection.take() {
+            self.kept.put(ready);
+        }
     }
 
     /// The schema of the service that writes.
@@ -116,7 +139,7 @@ impl WriteTx {
         // PostgreSQL answers COMMIT of a failed transaction with a silent rollback. The SELECT fails there, so that an error which
         // somebody swallowed cannot become an acknowledged write.
         self.execute(sqlx::raw_sql("SELECT 1; COMMIT")).await?;
-        self.connection = None;
+        self.keep();
         if self.wake_relay {
             self.relay.notify_one();
         }
@@ -129,14 +152,14 @@ impl WriteTx {
     /// Undoes the changes on purpose.
     pub async fn rollback<T>(mut self, value: T) -> Result<Finished<T>, WriteError> {
         self.execute(sqlx::raw_sql("ROLLBACK")).await?;
-        self.connection = None;
+        self.keep();
         Ok(Finished(value))
     }
 }
 
 impl Drop for WriteTx {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else {
+        let Some(Ready { mut connection, .. }) = self.connection.take() else {
             return;
         };
         match tokio::runtime::Handle::try_current() {
@@ -157,7 +180,7 @@ impl Deref for WriteTx {
 
     fn deref(&self) -> &PgConnection {
         match &self.connection {
-            Some(connection) => connection,
+            Some(ready) => &ready.connection,
             None => unreachable!("a transaction has its connection until it is consumed"),
         }
     }
@@ -166,7 +189,7 @@ impl Deref for WriteTx {
 impl DerefMut for WriteTx {
     fn deref_mut(&mut self) -> &mut PgConnection {
         match &mut self.connection {
-            Some(connection) => connection,
+            Some(ready) => &mut ready.connection,
             None => unreachable!("a transaction has its connection until it is consumed"),
         }
     }
