@@ -152,8 +152,16 @@ impl Stack {
             options,
             processes: BTreeMap::new(),
         };
-        for service in SERVICES {
-            let done = stack.command(service).arg("migrate").output().unwrap();
+        let migrate = |service: &&'static str| {
+            let mut command = stack.command(service);
+            command
+                .arg("migrate")
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped());
+            (*service, command.spawn().unwrap())
+        };
+        for (service, running) in SERVICES.iter().map(migrate).collect::<Vec<_>>() {
+            let done = running.wait_with_output().unwrap();
             assert!(
                 done.status.success(),
                 "{service} migrate: {}",

@@ -1,29 +1,26 @@
 //! Consumes a durable queue: the effect of each event once, in order for each subject, others not held up by one that fails.
 
 mod handle;
+mod together;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::StreamExt;
-use lapin::message::Delivery as Message;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use postgres::Database;
 use sqlx::AssertSqlSafe;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::{Backoff, BusError, EventBus, PATIENCE};
-use crate::envelope::Envelope;
+use crate::pace;
 use crate::subscription::Subscription;
 use handle::Handling;
 
-/// Events of one subject go through the same lane, one after the other.
-const LANES: usize = 8;
-/// Events of a lane that wait are handled in one transaction, so many at most.
-const TOGETHER: usize = 32;
+/// Events that wait are handled together, so many at most.
+const TOGETHER: usize = 256;
 const TAG: &str = "consumer";
 
 /// A consumer of one queue.
@@ -81,20 +78,36 @@ impl Consumer {
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let mut messages = tokio::time::timeout(PATIENCE, consuming).await??;
+        let mut waiting = tokio::time::timeout(PATIENCE, consuming)
+            .await??
+            .ready_chunks(TOGETHER);
         tracing::debug!(queue = self.handling.name, "consuming");
         backoff.reset();
-        let tracker = TaskTracker::new();
-        let lanes: Vec<_> = (0..LANES).map(|_| self.lane(&tracker, shutdown)).collect();
+        let retries = TaskTracker::new();
         let ended = loop {
-            tokio::select! {
+            let next = tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),
-                next = messages.next() => match next {
-                    // The lanes hold what prefetch lets in: sending never waits for long.
-                    Some(Ok(message)) => lanes[lane_of(&message)].send(message).await.map_err(|_| BusError::Closed)?,
-                    Some(Err(fault)) => break Err(fault.into()),
-                    None => break Err(BusError::Closed),
-                },
+                next = waiting.next() => next,
+            };
+            let began = Instant::now();
+            let Some(next) = next else {
+                break Err(BusError::Closed);
+            };
+            let is_full = next.len() == TOGETHER;
+            let mut fault = None;
+            let messages = next
+                .into_iter()
+                .filter_map(|next| next.map_err(|lost| fault = Some(lost)).ok());
+            let messages = messages.collect();
+            self.handling.handle_all(messages, &retries, shutdown).await;
+            if let Some(fault) = fault {
+                break Err(fault.into());
+            }
+            if !is_full {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(pace::rest(began.elapsed())) => {}
+                }
             }
         };
         if ended.is_ok() {
@@ -103,25 +116,10 @@ impl Consumer {
                 .basic_cancel(TAG.into(), BasicCancelOptions::default());
             let _ = tokio::time::timeout(PATIENCE, cancelling).await;
         }
-        drop(lanes);
-        tracker.close();
-        tracker.wait().await;
+        retries.close();
+        retries.wait().await;
         link.close().await;
         ended
-    }
-
-    fn lane(&self, tracker: &TaskTracker, shutdown: &CancellationToken) -> mpsc::Sender<Message> {
-        let (sender, mut receiver) = mpsc::channel::<Message>(usize::from(self.bus.prefetch()));
-        let (handling, retries, shutdown) = (Arc::clone(&self.handling), tracker.clone(), shutdown.clone());
-        tracker.spawn(async move {
-            let mut messages = Vec::new();
-            while receiver.recv_many(&mut messages, TOGETHER).await > 0 {
-                handling
-                    .handle_all(std::mem::take(&mut messages), &retries, &shutdown)
-                    .await;
-            }
-        });
-        sender
     }
 }
 
@@ -142,12 +140,4 @@ pub async fn purge_inbox(db: &Database) -> Result<u64, sqlx::Error> {
         .execute(db.primary())
         .await?;
     Ok(removed.rows_affected())
-}
-
-fn lane_of(message: &Message) -> usize {
-    let mut hasher = DefaultHasher::new();
-    Envelope::read(&message.properties)
-        .map(|envelope| envelope.subject)
-        .hash(&mut hasher);
-    usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default()
 }

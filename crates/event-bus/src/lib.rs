@@ -7,6 +7,7 @@ mod consumer;
 pub mod dead_letters;
 mod envelope;
 pub mod outbox;
+mod pace;
 mod subscription;
 mod tail;
 pub mod tasks;

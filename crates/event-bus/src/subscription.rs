@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use contracts::Event;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use postgres::{WriteError, WriteTx};
 use sqlx::error::DatabaseError;
 use time::OffsetDateTime;
@@ -53,11 +53,19 @@ impl From<WriteError> for HandlerError {
     }
 }
 
-pub(crate) type Handler = Arc<
-    dyn for<'a> Fn(&'a mut WriteTx, Envelope, Arc<[u8]>) -> BoxFuture<'a, Result<(), HandlerError>>
-        + Send
-        + Sync,
->;
+/// A message as it came: what it is, and its payload.
+pub(crate) type Received = (Envelope, Arc<[u8]>);
+
+pub(crate) type Effect =
+    dyn for<'a> Fn(&'a mut WriteTx, Vec<Received>) -> BoxFuture<'a, Result<(), HandlerError>> + Send + Sync;
+
+/// What is done with events of one type.
+#[derive(Clone)]
+pub(crate) struct Handler {
+    pub effect: Arc<Effect>,
+    /// It takes several at once; others are given one at a time.
+    pub takes_many: bool,
+}
 
 /// A durable queue and what is done with its events.
 pub struct Subscription {
@@ -93,7 +101,7 @@ impl Subscription {
 
     /// Handles events of type `E`: in one transaction with the record that it was done.
     #[must_use]
-    pub fn on<E, F>(mut self, handler: F) -> Self
+    pub fn on<E, F>(self, handler: F) -> Self
     where
         E: Event,
         F: for<'a> Fn(&'a mut WriteTx, Delivery<E>) -> BoxFuture<'a, Result<(), HandlerError>>
@@ -101,31 +109,48 @@ impl Subscription {
             + Sync
             + 'static,
     {
-        let handler = Arc::new(handler);
-        let erased: Handler = Arc::new(move |tx, envelope, payload| {
-            let handler = Arc::clone(&handler);
-            Box::pin(async move {
-                let event: E = serde_json::from_slice(&payload)
-                    .map_err(|fault| HandlerError::Poison(Box::new(fault)))?;
-                let Envelope {
-                    id,
-                    subject,
-                    occurred_at,
-                    ..
-                } = envelope;
-                handler(
-                    tx,
-                    Delivery {
-                        id,
-                        event,
-                        subject,
-                        occurred_at,
-                    },
-                )
-                .await
-            })
-        });
-        self.handlers.insert(E::TYPE, erased);
+        self.insert::<E>(false, move |tx, received| {
+            let delivery = received.into_iter().next().map(read);
+            match delivery {
+                Some(Ok(delivery)) => handler(tx, delivery),
+                Some(Err(fault)) => Box::pin(ready(Err(fault))),
+                None => Box::pin(ready(Ok(()))),
+            }
+        })
+    }
+
+    /// As [`Self::on`], for events that are better handled several at once, by a few statements for all of them. They come in their
+    /// order, at least one; when one of them fails, each comes again on its own.
+    #[must_use]
+    pub fn on_all<E, F>(self, handler: F) -> Self
+    where
+        E: Event,
+        F: for<'a> Fn(&'a mut WriteTx, Vec<Delivery<E>>) -> BoxFuture<'a, Result<(), HandlerError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.insert::<E>(true, move |tx, received| {
+            match received.into_iter().map(read).collect() {
+                Ok(deliveries) => handler(tx, deliveries),
+                Err(fault) => Box::pin(ready(Err(fault))),
+            }
+        })
+    }
+
+    fn insert<E: Event>(
+        mut self,
+        takes_many: bool,
+        effect: impl for<'a> Fn(&'a mut WriteTx, Vec<Received>) -> BoxFuture<'a, Result<(), HandlerError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        let handler = Handler {
+            effect: Arc::new(effect),
+            takes_many,
+        };
+        self.handlers.insert(E::TYPE, handler);
         self
     }
 
@@ -145,4 +170,20 @@ impl Subscription {
             .filter(|event_type| !self.handlers.contains_key(event_type))
             .collect()
     }
+}
+
+fn read<E: Event>((envelope, payload): Received) -> Result<Delivery<E>, HandlerError> {
+    let event = serde_json::from_slice(&payload).map_err(|fault| HandlerError::Poison(Box::new(fault)))?;
+    let Envelope {
+        id,
+        subject,
+        occurred_at,
+        ..
+    } = envelope;
+    Ok(Delivery {
+        id,
+        event,
+        subject,
+        occurred_at,
+    })
 }

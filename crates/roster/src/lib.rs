@@ -105,7 +105,7 @@ impl Roster {
         {
             Ok(answer) => {
                 let fresh = Enrollment::try_from(answer.into_inner()).map_err(Problem::internal)?;
-                storage::keep_enrollment(self.db.primary(), &fresh)
+                storage::keep_enrollments(self.db.primary(), std::slice::from_ref(&fresh))
                     .await
                     .map_err(problem_of)?;
                 Ok(fresh.may_learn())

@@ -83,16 +83,24 @@ pub async fn enrollment(
     .await
 }
 
-pub async fn keep_enrollment(db: impl PgExecutor<'_>, enrollment: &Enrollment) -> Result<(), sqlx::Error> {
+/// Writes the projection of each unless it knows a newer version.
+pub async fn keep_enrollments(db: impl PgExecutor<'_>, all: &[Enrollment]) -> Result<(), sqlx::Error> {
+    let users: Vec<Uuid> = all.iter().map(|enrollment| enrollment.user_id.0).collect();
+    let courses: Vec<Uuid> = all.iter().map(|enrollment| enrollment.course_id.0).collect();
+    let versions: Vec<i32> = all.iter().map(|enrollment| enrollment.version).collect();
+    let states: Vec<&str> = all.iter().map(|enrollment| enrollment.status.as_str()).collect();
     query(
-        "INSERT INTO enrollments AS e (user_id, course_id, version, status) VALUES ($1, $2, $3, $4)
+        "INSERT INTO enrollments AS e (user_id, course_id, version, status)
+         SELECT DISTINCT ON (user_id, course_id) user_id, course_id, version, status
+         FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[]) AS told (user_id, course_id, version, status)
+         ORDER BY user_id, course_id, version DESC
          ON CONFLICT (user_id, course_id) DO UPDATE SET version = excluded.version, status = excluded.status
          WHERE e.version < excluded.version",
     )
-    .bind(enrollment.user_id)
-    .bind(enrollment.course_id)
-    .bind(enrollment.version)
-    .bind(&enrollment.status)
+    .bind(users)
+    .bind(courses)
+    .bind(versions)
+    .bind(states)
     .execute(db)
     .await?;
     Ok(())

@@ -19,8 +19,8 @@ pub fn courses(service: &str) -> Subscription {
 /// The queue `<service>.<topic>`, of events of enrolments.
 pub fn enrollments(service: &str, topic: &str) -> Subscription {
     Subscription::new(service, topic)
-        .on::<EnrollmentCreated, _>(|tx, delivery| Box::pin(enrollment_changed(tx, delivery)))
-        .on::<EnrollmentStatusChanged, _>(|tx, delivery| Box::pin(enrollment_changed(tx, delivery)))
+        .on_all::<EnrollmentCreated, _>(|tx, deliveries| Box::pin(enrollments_changed(tx, deliveries)))
+        .on_all::<EnrollmentStatusChanged, _>(|tx, deliveries| Box::pin(enrollments_changed(tx, deliveries)))
 }
 
 /// The queues `<service>.courses`, `<service>.enrollments` and `<service>.users`.
@@ -63,13 +63,16 @@ async fn course_changed(tx: &mut WriteTx, delivery: Delivery<CourseChanged>) -> 
     Ok(storage::keep_course(&mut **tx, &course).await?)
 }
 
-async fn enrollment_changed<E>(tx: &mut WriteTx, delivery: Delivery<E>) -> Result<(), HandlerError>
+async fn enrollments_changed<E>(tx: &mut WriteTx, deliveries: Vec<Delivery<E>>) -> Result<(), HandlerError>
 where
     E: Event,
     Enrollment: TryFrom<E, Error = InvalidId>,
 {
-    let enrollment = Enrollment::try_from(delivery.event).map_err(poison)?;
-    Ok(storage::keep_enrollment(&mut **tx, &enrollment).await?)
+    let told = deliveries
+        .into_iter()
+        .map(|delivery| Enrollment::try_from(delivery.event));
+    let told: Vec<Enrollment> = told.collect::<Result<_, _>>().map_err(poison)?;
+    Ok(storage::keep_enrollments(&mut **tx, &told).await?)
 }
 
 async fn keep_user(tx: &mut WriteTx, id: &str, version: i32, name: String) -> Result<(), HandlerError> {

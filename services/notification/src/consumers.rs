@@ -55,9 +55,9 @@ pub fn accounts(app: &Arc<Notification>) -> Subscription {
 /// `notification.enrollments`: what happens to a student's enrolments.
 pub fn enrollments(app: &Arc<Notification>) -> Subscription {
     let created = Arc::clone(app);
-    Subscription::new("notification", "enrollments").on::<EnrollmentCreated, _>(move |tx, delivery| {
+    Subscription::new("notification", "enrollments").on_all::<EnrollmentCreated, _>(move |tx, deliveries| {
         let app = Arc::clone(&created);
-        Box::pin(async move { enrollments::created(&app, tx, delivery).await })
+        Box::pin(async move { enrollments::created(&app, tx, deliveries).await })
     })
 }
 

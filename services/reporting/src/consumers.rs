@@ -15,24 +15,24 @@ use crate::usecases::record_activity::record;
 /// `reporting.activity`: everything that happens.
 pub fn activity() -> Subscription {
     Subscription::new("reporting", "activity")
-        .on::<UserRegistered, _>(kept)
-        .on::<UserUpdated, _>(kept)
-        .on::<CourseChanged, _>(kept)
+        .on_all::<UserRegistered, _>(kept)
+        .on_all::<UserUpdated, _>(kept)
+        .on_all::<CourseChanged, _>(kept)
         .on::<VideoChanged, _>(|tx, delivery| Box::pin(video_changed(tx, delivery)))
-        .on::<EnrollmentCreated, _>(kept)
-        .on::<EnrollmentStatusChanged, _>(kept)
-        .on::<VideoCompleted, _>(kept)
-        .on::<CourseVideosCompleted, _>(kept)
-        .on::<ExamAttemptSubmitted, _>(kept)
-        .on::<ExamAttemptGraded, _>(kept)
+        .on_all::<EnrollmentCreated, _>(kept)
+        .on_all::<EnrollmentStatusChanged, _>(kept)
+        .on_all::<VideoCompleted, _>(kept)
+        .on_all::<CourseVideosCompleted, _>(kept)
+        .on_all::<ExamAttemptSubmitted, _>(kept)
+        .on_all::<ExamAttemptGraded, _>(kept)
 }
 
-fn kept<E: Tells>(tx: &mut WriteTx, delivery: Delivery<E>) -> BoxFuture<'_, Result<(), HandlerError>> {
-    Box::pin(async move { record(tx, &delivery).await })
+fn kept<E: Tells>(tx: &mut WriteTx, deliveries: Vec<Delivery<E>>) -> BoxFuture<'_, Result<(), HandlerError>> {
+    Box::pin(async move { record(tx, &deliveries).await })
 }
 
 async fn video_changed(tx: &mut WriteTx, delivery: Delivery<VideoChanged>) -> Result<(), HandlerError> {
-    record(tx, &delivery).await?;
+    record(tx, std::slice::from_ref(&delivery)).await?;
     let event = delivery.event;
     let poison = |fault: typed_id::InvalidId| HandlerError::Poison(fault.into());
     let (video, course) = (

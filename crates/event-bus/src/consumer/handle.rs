@@ -1,23 +1,28 @@
-//! Messages: their effects and the record of them in one transaction, then the acknowledgements. Those that wait are handled together;
-//! when one of them fails, each on its own.
+//! A message: its effect and the record of it in one transaction, then the acknowledgement. Those that wait are handled together
+//! ([`super::together`]); what came again or failed is handled on its own, in order for each subject, others not held up by it.
 
-use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
-use postgres::{Database, Finished, WriteError, WriteTx, is_away};
+use postgres::{Database, WriteTx, is_away};
 use request_context::RequestContext;
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 use typed_id::EventId;
-use uuid::Uuid;
 
 use crate::envelope::Envelope;
-use crate::subscription::{Handler, HandlerError, Subscription};
+use crate::subscription::{Effect, Handler, HandlerError, Subscription};
+
+/// Events of one subject that are handled on their own go through the same lane.
+const LANES: usize = 8;
+/// So many of a batch may fail before each is handled on its own.
+const FAULTS_TOGETHER: usize = 8;
 
 pub struct Handling {
     pub db: Database,
@@ -26,13 +31,13 @@ pub struct Handling {
     pub subscription: Subscription,
 }
 
-enum Outcome {
+pub(super) enum Outcome {
     Done,
     Duplicate,
 }
 
 impl Outcome {
-    fn as_str(&self) -> &'static str {
+    pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Duplicate => "duplicate",
@@ -40,146 +45,66 @@ impl Outcome {
     }
 }
 
-/// Why events were not handled together.
-struct TogetherFault {
-    /// Of the event that failed, if it was one.
-    at: Option<usize>,
-    fault: HandlerError,
-}
-
-impl TogetherFault {
-    /// The event that failed, and why. `None` where that is nobody's own.
-    fn into_own(self) -> Option<(usize, HandlerError)> {
-        let error = &self.fault as &dyn std::error::Error;
-        tracing::debug!(error, "events could not be handled together");
-        match (self.at, self.fault) {
-            (Some(_), HandlerError::Transient(fault)) if is_away(fault.as_ref()) => None,
-            (at, fault) => at.map(|at| (at, fault)),
-        }
-    }
-}
-
-impl From<WriteError> for TogetherFault {
-    fn from(fault: WriteError) -> Self {
-        Self {
-            at: None,
-            fault: fault.into(),
-        }
-    }
-}
-
-/// An event, and what is done with it.
-struct Work {
-    envelope: Envelope,
-    handler: Handler,
-    payload: Arc<[u8]>,
-}
-
 impl Handling {
-    /// Messages of one lane, in their order.
+    /// Messages in their order.
     pub async fn handle_all(
         self: &Arc<Self>,
         messages: Vec<Message>,
         retries: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
-        let mut failed = None;
-        if !shutdown.is_cancelled()
-            && let Some(works) = self.works_of(&messages)
-        {
-            match self.together(&messages, works).await {
-                Ok(()) => return,
-                Err(fault) => failed = fault.into_own(),
+        // What is delivered again may have failed before, and would fail the others with it.
+        let (again, mut new): (Vec<Message>, Vec<Message>) =
+            messages.into_iter().partition(|message| message.redelivered);
+        self.handle_each(again, retries, shutdown).await;
+        for _ in 0..FAULTS_TOGETHER {
+            if new.len() < 2 || shutdown.is_cancelled() {
+                break;
+            }
+            let Some(fault) = self.together(&mut new).await else {
+                break;
+            };
+            let message = new.remove(fault.at);
+            // That was its try. The others go on without it.
+            if let Some(envelope) = Envelope::read(&message.properties) {
+                let failed = Err(fault.fault);
+                self.settle(
+                    message,
+                    envelope.id,
+                    &envelope.event_type,
+                    failed,
+                    retries,
+                    shutdown,
+                )
+                .await;
             }
         }
-        for (index, message) in messages.into_iter().enumerate() {
-            // Not acknowledged, the broker gives it to another.
-            if shutdown.is_cancelled() {
-                continue;
-            }
-            let own = failed.take_if(|(at, _)| *at == index);
-            match (own, Envelope::read(&message.properties)) {
-                // That was its try.
-                (Some((_, fault)), Some(envelope)) => {
-                    self.settle(
-                        message,
-                        envelope.id,
-                        &envelope.event_type,
-                        Err(fault),
-                        retries,
-                        shutdown,
-                    )
-                    .await;
+        self.handle_each(new, retries, shutdown).await;
+    }
+
+    /// Each in a transaction of its own; those of one subject one after the other.
+    async fn handle_each(
+        self: &Arc<Self>,
+        messages: Vec<Message>,
+        retries: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
+        let mut lanes: [Vec<Message>; LANES] = Default::default();
+        for message in messages {
+            lanes[lane_of(&message)].push(message);
+        }
+        let lanes = lanes.into_iter().map(|lane| async move {
+            for message in lane {
+                // Not acknowledged, the broker gives it to another.
+                if !shutdown.is_cancelled() {
+                    self.handle(message, retries, shutdown).await;
                 }
-                _ => self.handle(message, retries, shutdown).await,
             }
-        }
+        });
+        join_all(lanes).await;
     }
 
-    /// What there is to do for all of them together. `None` when they are better handled each on its own: what is delivered again may
-    /// have failed before.
-    fn works_of(&self, messages: &[Message]) -> Option<Vec<Work>> {
-        if messages.len() < 2 || messages.iter().any(|message| message.redelivered) {
-            return None;
-        }
-        messages.iter().map(|message| self.work_of(message)).collect()
-    }
-
-    /// All in one transaction. After a fault nothing has happened.
-    async fn together(self: &Arc<Self>, messages: &[Message], works: Vec<Work>) -> Result<(), TogetherFault> {
-        let (started, handling) = (Instant::now(), Arc::clone(self));
-        let outcomes = self.db.write(move |tx| handling.process_all(tx, works)).await?;
-        let seconds = metrics::histogram!("consumer_seconds", "consumer" => self.name.clone());
-        for (message, (event_type, outcome)) in messages.iter().zip(outcomes) {
-            seconds.record(started.elapsed());
-            self.count(&event_type, outcome.as_str());
-            ack(message).await;
-        }
-        Ok(())
-    }
-
-    fn work_of(&self, message: &Message) -> Option<Work> {
-        let envelope = Envelope::read(&message.properties)?;
-        let handler = self.subscription.handlers.get(envelope.event_type.as_str())?;
-        Some(Work {
-            handler: handler.clone(),
-            payload: message.data.as_slice().into(),
-            envelope,
-        })
-    }
-
-    async fn process_all(
-        self: Arc<Self>,
-        mut tx: WriteTx,
-        works: Vec<Work>,
-    ) -> Result<Finished<Vec<(String, Outcome)>>, TogetherFault> {
-        let mut ids: Vec<EventId> = works.iter().map(|work| work.envelope.id).collect();
-        let mut new = enter_all(&mut tx, &self.name, &mut ids)
-            .await
-            .map_err(WriteError::from)?;
-        let mut outcomes = Vec::with_capacity(works.len());
-        for Work {
-            envelope,
-            handler,
-            payload,
-        } in works
-        {
-            let at = outcomes.len();
-            let event_type = envelope.event_type.clone();
-            if !new.remove(&envelope.id.0) {
-                outcomes.push((event_type, Outcome::Duplicate));
-                continue;
-            }
-            let (context, span) = self.context_of(&envelope);
-            let work = handler(&mut tx, envelope, payload).instrument(span);
-            let done = request_context::scope(context, work).await;
-            done.map_err(|fault| TogetherFault { at: Some(at), fault })?;
-            outcomes.push((event_type, Outcome::Done));
-        }
-        Ok(tx.commit(outcomes).await?)
-    }
-
-    fn context_of(&self, envelope: &Envelope) -> (RequestContext, Span) {
+    pub(super) fn context_of(&self, envelope: &Envelope) -> (RequestContext, Span) {
         let span = tracing::info_span!(
             "consume", otel.kind = "consumer", otel.name = format!("{} process", self.name),
             messaging.system = "rabbitmq", messaging.destination.name = self.name,
@@ -192,12 +117,7 @@ impl Handling {
         (context, span)
     }
 
-    pub async fn handle(
-        self: &Arc<Self>,
-        message: Message,
-        retries: &TaskTracker,
-        shutdown: &CancellationToken,
-    ) {
+    async fn handle(self: &Arc<Self>, message: Message, retries: &TaskTracker, shutdown: &CancellationToken) {
         let Some(envelope) = Envelope::read(&message.properties) else {
             tracing::error!(
                 queue = self.name,
@@ -233,7 +153,7 @@ impl Handling {
         let (id, event_type) = (envelope.id, envelope.event_type.clone());
         let outcome = loop {
             match self
-                .process(envelope.clone(), handler.clone(), payload.clone())
+                .process(envelope.clone(), Arc::clone(&handler.effect), payload.clone())
                 .await
             {
                 // While the database is away the message waits, and nothing is counted.
@@ -301,7 +221,7 @@ impl Handling {
     async fn process(
         self: &Arc<Self>,
         envelope: Envelope,
-        handler: Handler,
+        effect: Arc<Effect>,
         payload: Arc<[u8]>,
     ) -> Result<Outcome, HandlerError> {
         let consumer = self.name.clone();
@@ -310,7 +230,7 @@ impl Handling {
                 if !enter(&mut tx, &consumer, envelope.id).await? {
                     return Ok(tx.rollback(Outcome::Duplicate).await?);
                 }
-                handler(&mut tx, envelope, payload).await?;
+                effect(&mut tx, vec![(envelope, payload)]).await?;
                 Ok::<_, HandlerError>(tx.commit(Outcome::Done).await?)
             })
             .await
@@ -367,7 +287,7 @@ impl Handling {
         }
     }
 
-    fn count(&self, event_type: &str, outcome: &'static str) {
+    pub(super) fn count(&self, event_type: &str, outcome: &'static str) {
         let (consumer, event_type) = (self.name.clone(), event_type.to_owned());
         metrics::counter!("consumer_events_total", "consumer" => consumer, "type" => event_type, "outcome" => outcome)
             .increment(1);
@@ -388,27 +308,6 @@ async fn enter(tx: &mut WriteTx, consumer: &str, id: EventId) -> Result<bool, sq
     Ok(done.rows_affected() == 1)
 }
 
-/// Records that these events are being handled; gives those that were not before.
-async fn enter_all(
-    tx: &mut WriteTx,
-    consumer: &str,
-    ids: &mut [EventId],
-) -> Result<HashSet<Uuid>, sqlx::Error> {
-    // In one order everywhere, as two who were given the same events wait for each other.
-    ids.sort_unstable();
-    let statement = format!(
-        "INSERT INTO {}.inbox (consumer, event_id) SELECT $1, id FROM unnest($2::uuid[]) AS new (id)
-         ON CONFLICT DO NOTHING RETURNING event_id",
-        tx.schema()
-    );
-    let new: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement))
-        .bind(consumer)
-        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
-        .fetch_all(&mut **tx)
-        .await?;
-    Ok(new.into_iter().collect())
-}
-
 /// 200 ms, doubling, at most 5 s.
 fn pause_after(attempt: i32) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(1))
@@ -418,7 +317,7 @@ fn pause_after(attempt: i32) -> Duration {
 }
 
 /// A failed acknowledgement means a broken channel; the broker delivers again and the inbox knows the event.
-async fn ack(message: &Message) {
+pub(super) async fn ack(message: &Message) {
     if let Err(fault) = message.acker.ack(BasicAckOptions::default()).await {
         tracing::debug!(
             error = &fault as &dyn std::error::Error,
@@ -432,4 +331,12 @@ async fn reject(message: &Message, requeue: bool) {
     if let Err(fault) = message.acker.reject(BasicRejectOptions { requeue }).await {
         tracing::debug!(error = &fault as &dyn std::error::Error, "a rejection was lost");
     }
+}
+
+fn lane_of(message: &Message) -> usize {
+    let mut hasher = DefaultHasher::new();
+    Envelope::read(&message.properties)
+        .map(|envelope| envelope.subject)
+        .hash(&mut hasher);
+    usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Publishes what the outbox holds: claims rows by state, publishes them mandatory and confirmed, marks them.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use lapin::message::BasicReturnMessage;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::connection::{Backoff, BusError, EventBus, Link, PATIENCE};
 use crate::envelope::Envelope;
-use crate::topology;
+use crate::{pace, topology};
 
 /// Events published at a time.
 const BATCH: i64 = 200;
@@ -70,12 +70,17 @@ impl Relay {
     async fn publish_all(&self, shutdown: &CancellationToken) {
         let (mut link, mut backoff) = (None, Backoff::default());
         while !shutdown.is_cancelled() {
+            let began = Instant::now();
             let pause = match self.round(&mut link).await {
                 Ok(count) => {
                     backoff.reset();
                     if count == usize::try_from(BATCH).unwrap_or_default() {
                         Duration::ZERO
                     } else {
+                        tokio::select! {
+                            () = shutdown.cancelled() => {}
+                            () = tokio::time::sleep(pace::rest(began.elapsed())) => {}
+                        }
                         POLL
                     }
                 }

@@ -27,8 +27,8 @@ pub fn webhooks(app: &Arc<Notification>) -> Subscription {
 
 fn told<E: Event>(subscription: Subscription, app: &Arc<Notification>) -> Subscription {
     let app = Arc::clone(app);
-    subscription.on::<E, _>(move |tx, delivery| {
+    subscription.on_all::<E, _>(move |tx, deliveries| {
         let app = Arc::clone(&app);
-        Box::pin(async move { queue(&app, tx, delivery).await })
+        Box::pin(async move { queue(&app, tx, deliveries).await })
     })
 }

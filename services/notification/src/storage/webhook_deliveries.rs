@@ -68,32 +68,43 @@ pub async fn subscribers(db: impl PgExecutor<'_>, event_type: &str) -> Result<Ve
     .await
 }
 
-/// Queues a message for webhooks, for each unless it was; the new deliveries.
+/// Queues messages for webhooks, each for each unless it was; the new deliveries.
 pub async fn insert(
     db: &mut PgConnection,
-    message: &Message,
+    messages: &[Message],
     webhooks: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
+    let (bodies, users): (Vec<&str>, Vec<Option<Uuid>>) = messages
+        .iter()
+        .map(|message| (message.body.as_str(), message.user_id))
+        .unzip();
+    let types: Vec<&str> = messages.iter().map(|message| message.event_type).collect();
+    let message_ids: Vec<Uuid> = messages.iter().map(|message| message.id.0).collect();
     sqlx::query!(
         "INSERT INTO notification.webhook_messages (id, event_type, body, user_id, created_at)
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
-        message.id.0,
-        message.event_type,
-        message.body,
-        message.user_id,
+         SELECT *, $5 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
+         ON CONFLICT (id) DO NOTHING",
+        &message_ids,
+        &types as &[&str],
+        &bodies as &[&str],
+        &users as &[Option<Uuid>],
         now,
     )
     .execute(&mut *db)
     .await?;
+    let pairs = message_ids
+        .iter()
+        .flat_map(|message| webhooks.iter().map(move |webhook| (*message, *webhook)));
+    let (message_ids, webhooks): (Vec<Uuid>, Vec<Uuid>) = pairs.unzip();
     let ids: Vec<Uuid> = webhooks.iter().map(|_| WebhookDeliveryId::new(now).0).collect();
     sqlx::query_scalar!(
         "INSERT INTO notification.webhook_deliveries (id, webhook_id, message_id, created_at, queued_at, next_attempt_at)
-         SELECT id, webhook_id, $3, $4, $4, $4 FROM unnest($1::uuid[], $2::uuid[]) AS new (id, webhook_id)
+         SELECT *, $4, $4, $4 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
          ON CONFLICT (message_id, webhook_id) DO NOTHING RETURNING id",
         &ids,
-        webhooks,
-        message.id.0,
+        &webhooks,
+        &message_ids,
         now,
     )
     .fetch_all(db)

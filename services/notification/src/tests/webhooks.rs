@@ -68,7 +68,7 @@ impl School {
             occurred_at: self.clock.now(),
         };
         let done = self.app.db.write(move |mut tx| async move {
-            queue(&app, &mut tx, delivery).await?;
+            queue(&app, &mut tx, vec![delivery]).await?;
             Ok::<_, HandlerError>(tx.commit(()).await?)
         });
         done.await.unwrap();

@@ -22,9 +22,10 @@ use crate::storage::preferences::{self, Wishes};
 /// A summary shows so many characters of a message; its link leads to the whole.
 const EXCERPT: usize = 300;
 
-/// A message and whom it goes to.
+/// A message, whom it goes to, and because of which event.
 #[derive(Debug, Clone)]
 pub struct Letter {
+    pub event: EventId,
     pub to: Recipient,
     pub message: Message,
 }
@@ -38,14 +39,9 @@ struct Planned {
     overflow: Option<OffsetDateTime>,
 }
 
-/// Writes inbox entries and queues mails for an event, as each recipient prefers; every recipient stands there once. A few
-/// statements, however many they are.
-pub async fn deliver(
-    app: &Notification,
-    tx: &mut WriteTx,
-    event: EventId,
-    letters: Vec<Letter>,
-) -> Result<(), HandlerError> {
+/// Writes inbox entries and queues mails, as each recipient prefers; every recipient stands there once. A few statements, however
+/// many they are.
+pub async fn deliver(app: &Notification, tx: &mut WriteTx, letters: Vec<Letter>) -> Result<(), HandlerError> {
     let now = app.clock.now();
     let ids: Vec<Uuid> = letters.iter().map(|letter| letter.to.user_id.0).collect();
     let wishes = preferences::of_users(tx, &ids).await?;
@@ -58,7 +54,7 @@ pub async fn deliver(
             name: letter.to.name.clone(),
             ..letter.message.values.clone()
         };
-        entries.extend(entry(app, event, wishes, &letter, &values, now).map_err(poison)?);
+        entries.extend(entry(app, wishes, &letter, &values, now).map_err(poison)?);
         let Some(kind) = letter.message.mail else {
             continue;
         };
@@ -66,7 +62,7 @@ pub async fn deliver(
         if route == Route::Nothing {
             continue;
         }
-        let mail = plan(app, event, kind, wishes, letter, &values, now).map_err(poison)?;
+        let mail = plan(app, kind, wishes, letter, &values, now).map_err(poison)?;
         match route {
             Route::At(at) => planned.push(Planned {
                 mail: NewMail { at, ..mail.mail },
@@ -116,7 +112,6 @@ fn poison(fault: TextError) -> HandlerError {
 /// The inbox entry, unless the user wants none.
 fn entry(
     app: &Notification,
-    event: EventId,
     wishes: &Wishes,
     letter: &Letter,
     values: &Values,
@@ -130,7 +125,7 @@ fn entry(
     Ok(Some(NewNotification {
         id: NotificationId::new(now),
         user_id: letter.to.user_id,
-        event_id: event,
+        event_id: letter.event,
         kind: kind.as_str(),
         title: content.title,
         body: content.body,
@@ -141,7 +136,6 @@ fn entry(
 
 fn plan(
     app: &Notification,
-    event: EventId,
     kind: MailKind,
     wishes: &Wishes,
     letter: Letter,
@@ -160,7 +154,7 @@ fn plan(
         category: kind.category().unwrap_or(Category::Account),
         overflow: can_wait.then(|| next_digest(false, &wishes.zone, now)),
         mail: NewMail {
-            event_id: event,
+            event_id: letter.event,
             kind,
             to: letter.to,
             content,

@@ -28,12 +28,13 @@ pub async fn send_batch(app: &Arc<Notification>) -> Result<bool, Problem> {
         let recipients = recipients::find_all(&mut tx, &app.auth, &students).await?;
         let count = i32::try_from(recipients.len()).unwrap_or(i32::MAX);
         let message = message(&app, &announcement);
+        let event = EventId(announcement.id.0);
         let letters = recipients.into_iter().map(|to| Letter {
+            event,
             to,
             message: message.clone(),
         });
-        let event = EventId(announcement.id.0);
-        deliver(&app, &mut tx, event, letters.collect()).await?;
+        deliver(&app, &mut tx, letters.collect()).await?;
         let is_done = students.len() < usize::try_from(BATCH).unwrap_or_default();
         let reached = students.last().copied().unwrap_or(reached);
         let now = tx.clock().now();

@@ -30,10 +30,11 @@ pub async fn tell(
     message: Message,
 ) -> Result<(), HandlerError> {
     let letter = Letter {
+        event,
         to: to.clone(),
         message,
     };
-    deliver(app, tx, event, vec![letter]).await
+    deliver(app, tx, vec![letter]).await
 }
 
 /// A moment for people, in Turkey's time (UTC+3 all year since 2016).

@@ -251,10 +251,11 @@ async fn tell_admins(
     };
     let admins = users::admins_and(&mut **tx, lost.created_by).await?;
     let letters = admins.into_iter().map(|admin| Letter {
+        event,
         to: Recipient::from(admin),
         message: message.clone(),
     });
-    deliver(app, tx, event, letters.collect()).await?;
+    deliver(app, tx, letters.collect()).await?;
     tx.after_commit(|| metrics::counter!("webhooks_disabled_total").increment(1));
     Ok(())
 }

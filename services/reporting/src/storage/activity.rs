@@ -6,39 +6,54 @@ use uuid::Uuid;
 
 use crate::domain::fact::Fact;
 
-/// Keeps what an event told, once, and marks its day when that is over already. Nothing is kept under the id of who was erased.
+/// Keeps what events of one kind told, each once, and marks their days that are over already. Nothing is kept under the id of who was
+/// erased.
 pub async fn insert(
     db: impl PgExecutor<'_>,
-    id: EventId,
-    at: OffsetDateTime,
     kind: &str,
-    fact: &Fact,
+    told: &[(EventId, OffsetDateTime, Fact)],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = told.iter().map(|(id, ..)| id.0).collect();
+    let moments: Vec<OffsetDateTime> = told.iter().map(|(_, at, _)| *at).collect();
+    let facts = || told.iter().map(|(.., fact)| fact);
+    let users: Vec<Option<Uuid>> = facts().map(|fact| fact.user_id.map(|id| id.0)).collect();
+    let courses: Vec<Option<Uuid>> = facts().map(|fact| fact.course_id.map(|id| id.0)).collect();
+    let subjects: Vec<Uuid> = facts().map(|fact| fact.subject_id).collect();
+    let versions: Vec<i32> = facts().map(|fact| fact.version).collect();
+    let percents: Vec<Option<f64>> = facts()
+        .map(|fact| fact.grade.and_then(|grade| grade.percent))
+        .collect();
+    let passed: Vec<Option<bool>> = facts().map(|fact| fact.grade.map(|grade| grade.passed)).collect();
+    let details: Vec<Value> = facts().map(|fact| fact.details.clone()).collect();
     sqlx::query!(
         "WITH added AS (
              INSERT INTO reporting.activity
                  (id, at, kind, user_id, course_id, subject_id, version, score_percent, passed, details)
-             SELECT $1::uuid, $2::timestamptz, $3::text, CASE WHEN e.user_id IS NULL THEN $4::uuid END, $5::uuid,
-                    CASE WHEN e.user_id = $6::uuid THEN $1 ELSE $6 END, $7::int, $8::float8, $9::bool, $10::jsonb
-             FROM (SELECT 1) AS one LEFT JOIN reporting.erased_users e ON e.user_id = $4
+             SELECT t.id, t.at, $3::text, CASE WHEN e.user_id IS NULL THEN t.user_id END, t.course_id,
+                    CASE WHEN e.user_id = t.subject_id THEN t.id ELSE t.subject_id END, t.version, t.score_percent,
+                    t.passed, t.details
+             FROM unnest($1::uuid[], $2::timestamptz[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::float8[],
+                         $9::bool[], $10::jsonb[])
+                  AS t (id, at, user_id, course_id, subject_id, version, score_percent, passed, details)
+             LEFT JOIN reporting.erased_users e ON e.user_id = t.user_id
              ON CONFLICT DO NOTHING
              RETURNING (at AT TIME ZONE 'Europe/Istanbul')::date AS day
          )
          INSERT INTO reporting.stale_days (day)
-         SELECT day FROM added WHERE day < ($11::timestamptz AT TIME ZONE 'Europe/Istanbul')::date
+         SELECT DISTINCT day FROM added WHERE day < ($11::timestamptz AT TIME ZONE 'Europe/Istanbul')::date ORDER BY day
          -- Locks a mark that is there, and changes nothing: who counts that day waits for this event.
          ON CONFLICT (day) DO UPDATE SET day = excluded.day WHERE false",
-        id.0,
-        at,
+        &ids,
+        &moments,
         kind,
-        fact.user_id.map(|id| id.0),
-        fact.course_id.map(|id| id.0),
-        fact.subject_id,
-        fact.version,
-        fact.grade.and_then(|grade| grade.percent),
-        fact.grade.map(|grade| grade.passed),
-        fact.details,
+        &users as &[Option<Uuid>],
+        &courses as &[Option<Uuid>],
+        &subjects,
+        &versions,
+        &percents as &[Option<f64>],
+        &passed as &[Option<bool>],
+        &details,
         now,
     )
     .execute(db)

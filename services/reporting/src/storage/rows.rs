@@ -97,13 +97,13 @@ pub async fn attempts(
            LEFT JOIN reporting.users u ON u.id = s.user_id
            LEFT JOIN LATERAL (
                SELECT at, score_percent, passed FROM reporting.activity
-               WHERE user_id = s.user_id AND subject_id = s.subject_id AND kind = 'exam.attempt_graded'
+               WHERE subject_id = s.subject_id AND kind = 'exam.attempt_graded'
                ORDER BY version DESC, at DESC, id DESC LIMIT 1
            ) g ON true
            WHERE s.course_id = $1 AND s.kind = 'exam.attempt_submitted'
              AND ($2::timestamptz IS NULL OR (s.at, s.id) > ($2, $3::uuid))
              AND NOT EXISTS (SELECT FROM reporting.activity l
-                             WHERE l.user_id = s.user_id AND l.subject_id = s.subject_id AND l.kind = s.kind
+                             WHERE l.subject_id = s.subject_id AND l.kind = 'exam.attempt_submitted'
                                AND (l.version, l.at, l.id) > (s.version, s.at, s.id))
            ORDER BY s.at, s.id LIMIT $4"#,
         course.0,

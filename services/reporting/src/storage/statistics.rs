@@ -43,7 +43,7 @@ impl Figures {
 }
 
 /// Counts days, both included: the school's figures of each, and those of each course, or of one course alone. An attempt that was
-/// graded twice on a day counts with its last score.
+/// graded twice on a day counts with its last score; one that was only told of again, at the release of results, does not count again.
 pub async fn count(
     db: impl PgExecutor<'_>,
     (first, last): (Date, Date),
@@ -52,14 +52,21 @@ pub async fn count(
     query_as!(
         Figures,
         r#"WITH facts AS (
-               SELECT (at AT TIME ZONE 'Europe/Istanbul')::date AS day, kind, user_id, course_id, subject_id, score_percent, passed, details,
+               SELECT (at AT TIME ZONE 'Europe/Istanbul')::date AS day, kind, user_id, course_id, subject_id, a.score_percent, a.passed, details,
                       row_number() OVER (
                           PARTITION BY (at AT TIME ZONE 'Europe/Istanbul')::date, kind, subject_id
                           ORDER BY version DESC, at DESC, id DESC) AS turn
-               FROM reporting.activity
+               FROM reporting.activity a
+               LEFT JOIN LATERAL (
+                   SELECT e.score_percent, e.passed FROM reporting.activity e
+                   WHERE a.kind = 'exam.attempt_graded' AND e.kind = 'exam.attempt_graded'
+                     AND e.subject_id = a.subject_id AND e.version < a.version
+                   ORDER BY e.version DESC LIMIT 1
+               ) before ON true
                WHERE at >= $1::date::timestamp AT TIME ZONE 'Europe/Istanbul'
                  AND at < ($2::date + 1)::timestamp AT TIME ZONE 'Europe/Istanbul'
                  AND ($3::uuid IS NULL OR course_id = $3)
+                 AND (before.passed IS NULL OR (before.score_percent, before.passed) IS DISTINCT FROM (a.score_percent, a.passed))
            )
            SELECT day AS "day!", course_id,
                count(*) FILTER (WHERE kind = 'user.registered')::int AS "registrations!",

@@ -21,13 +21,20 @@ pub async fn weeks(db: impl PgExecutor<'_>, (first, last): (Date, Date)) -> Resu
     sqlx::query_as!(
         Week,
         r#"WITH facts AS (
-               SELECT kind, user_id, course_id, score_percent,
+               SELECT kind, user_id, course_id, a.score_percent,
                       row_number() OVER (PARTITION BY kind, subject_id ORDER BY version DESC, at DESC, id DESC) AS turn
-               FROM reporting.activity
+               FROM reporting.activity a
+               LEFT JOIN LATERAL (
+                   SELECT e.score_percent, e.passed FROM reporting.activity e
+                   WHERE a.kind = 'exam.attempt_graded' AND e.kind = 'exam.attempt_graded'
+                     AND e.subject_id = a.subject_id AND e.version < a.version
+                   ORDER BY e.version DESC LIMIT 1
+               ) before ON true
                WHERE at >= $1::date::timestamp AT TIME ZONE 'Europe/Istanbul'
                  AND at < ($2::date + 1)::timestamp AT TIME ZONE 'Europe/Istanbul'
                  AND kind IN ('enrollment.created', 'progress.video_completed', 'progress.course_completed',
                               'exam.attempt_submitted', 'exam.attempt_graded')
+                 AND (before.passed IS NULL OR (before.score_percent, before.passed) IS DISTINCT FROM (a.score_percent, a.passed))
            )
            SELECT c.teacher_id,
                count(DISTINCT f.course_id)::int AS "courses!",

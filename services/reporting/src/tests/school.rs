@@ -144,7 +144,7 @@ impl School {
             occurred_at: at,
         };
         let heard = self.app.db.write(move |mut tx| async move {
-            record(&mut tx, &delivery).await?;
+            record(&mut tx, std::slice::from_ref(&delivery)).await?;
             Ok::<_, HandlerError>(tx.commit(()).await?)
         });
         heard.await.unwrap();

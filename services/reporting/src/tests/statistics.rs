@@ -39,7 +39,10 @@ async fn thursday(school: &School) -> (typed_id::CourseId, uuid::Uuid) {
     school
         .hear(graded(can, other, third, 3, 6), at(24 * 60 - 1))
         .await;
-    // The evening before and the morning after.
+    // The evening before and the morning after, when results are released: the same grade is told again, and counts no more.
+    school
+        .hear(graded(ada, course, first, 7, 8), at(24 * 60 + 1))
+        .await;
     school.hear(registered(can), at(-1)).await;
     school.hear(enrolled(can, course), at(24 * 60)).await;
     (course, teacher)
@@ -94,6 +97,13 @@ async fn figures_are_those_counted_by_hand() {
         let kept = statistics::of_course(db, course, (day, day)).await.unwrap();
         assert_eq!(kept, std::slice::from_ref(&of_course_alone));
     }
+    let friday = statistics::count(db, (date!(2027 - 01 - 15), date!(2027 - 01 - 15)), None)
+        .await
+        .unwrap();
+    assert!(
+        friday.iter().all(|figures| figures.attempts_graded == 0),
+        "{friday:?}"
+    );
     let caller = school.caller(teacher);
     let found = of_course(&school.app, &caller, course, Some("2027-01-14"), None)
         .await

@@ -1,16 +1,17 @@
 use event_bus::{Delivery, HandlerError};
 use postgres::WriteTx;
 
-use crate::domain::fact::Tells;
+use crate::domain::fact::{Tells, Unreadable};
 use crate::storage::activity;
 
-/// Keeps what an event tells, in the transaction of its inbox row.
-pub async fn record<E: Tells>(tx: &mut WriteTx, delivery: &Delivery<E>) -> Result<(), HandlerError> {
-    let fact = delivery
-        .event
-        .fact()
-        .map_err(|fault| HandlerError::Poison(Box::new(fault)))?;
+/// Keeps what events tell, in the transaction of their inbox rows.
+pub async fn record<E: Tells>(tx: &mut WriteTx, deliveries: &[Delivery<E>]) -> Result<(), HandlerError> {
+    let told = deliveries.iter().map(|delivery| {
+        let fact = delivery.event.fact()?;
+        Ok((delivery.id, delivery.occurred_at, fact))
+    });
+    let told = told.collect::<Result<Vec<_>, Unreadable>>();
+    let told = told.map_err(|fault| HandlerError::Poison(Box::new(fault)))?;
     let now = tx.clock().now();
-    activity::insert(&mut **tx, delivery.id, delivery.occurred_at, E::TYPE, &fact, now).await?;
-    Ok(())
+    Ok(activity::insert(&mut **tx, E::TYPE, &told, now).await?)
 }

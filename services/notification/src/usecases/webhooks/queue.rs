@@ -8,21 +8,24 @@ use crate::app::Notification;
 use crate::domain::webhook::Message;
 use crate::storage::webhook_deliveries as deliveries;
 
-/// Queues an event for every webhook that wants its type, in the transaction that records that it came.
+/// Queues events for every webhook that wants their type, in the transaction that records that they came.
 pub async fn queue<E: Event>(
     app: &Notification,
     tx: &mut WriteTx,
-    delivery: Delivery<E>,
+    told: Vec<Delivery<E>>,
 ) -> Result<(), HandlerError> {
     let webhooks = deliveries::subscribers(&mut **tx, E::TYPE).await?;
     if webhooks.is_empty() {
         return Ok(());
     }
     let poison = |fault: serde_json::Error| HandlerError::Poison(fault.into());
-    let data = serde_json::to_value(&delivery.event).map_err(poison)?;
-    let message = Message::new(delivery.id, E::TYPE, delivery.occurred_at, data).map_err(poison)?;
+    let messages = told.into_iter().map(|delivery| {
+        let data = serde_json::to_value(&delivery.event)?;
+        Message::new(delivery.id, E::TYPE, delivery.occurred_at, data)
+    });
+    let messages: Vec<Message> = messages.collect::<Result<_, _>>().map_err(poison)?;
     let now = tx.clock().now();
-    deliveries::insert(tx, &message, &webhooks, now).await?;
+    deliveries::insert(tx, &messages, &webhooks, now).await?;
     let wake = Arc::clone(&app.wake_dispatcher);
     tx.after_commit(move || wake.notify_one());
     Ok(())

@@ -21,7 +21,7 @@ pub async fn test(app: &Notification, id: WebhookId) -> Result<Delivery, Problem
         if !webhooks::lock(&mut *tx, id).await?.ok_or_else(not_found)? {
             return Err(Problem::new(&codes::WEBHOOK_INACTIVE).into());
         }
-        let made = deliveries::insert(&mut tx, &message, &[id.0], now).await?;
+        let made = deliveries::insert(&mut tx, std::slice::from_ref(&message), &[id.0], now).await?;
         let made = made.first().copied().ok_or_else(not_found)?;
         let queued = deliveries::lock(&mut *tx, WebhookDeliveryId(made)).await?;
         let (queued, _) = queued.ok_or_else(not_found)?;
