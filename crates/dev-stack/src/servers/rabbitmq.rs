@@ -19,6 +19,8 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 /// No busy waiting. What was on its way from one queue to another when the node died is sent again after ten seconds, not three minutes.
 const ERLANG_ARGUMENTS: &str = "+sbwt none -rabbit dead_letter_worker_publisher_confirm_timeout 10000";
 
+const PORT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A RabbitMQ node of our own, with management.
 #[derive(Debug, Clone)]
 pub struct PrivateRabbit {
@@ -47,9 +49,15 @@ impl PrivateRabbit {
             fs::write(&cookie, "private-to-this-folder")?;
             fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
         }
-        // The ports from before: clients come back to them, and the name of the data has the first.
+        // The ports from before: clients come back to them. One that was killed just now may still hold them for a moment.
         let before = Record::read(folder);
+        if let Some(before) = &before {
+            let _ = wait_until("the port is free", PORT_PATIENCE, || ports::is_free(before.port));
+        }
         let port = ports::free(before.map(|record| record.port))?;
+        // Its data has its name, which outlives the port: under another one it would begin with nothing. That of its first port, as two
+        // nodes of one name on a machine would meet at epmd.
+        let name = name_of_data(&folder.join("data")).unwrap_or_else(|| format!("sc{port}@localhost"));
         let management_port = ports::free(before.and_then(|record| record.management_port))?;
         let (dist_port, epmd_port) = (ports::free(None)?, ports::free(None)?);
         let file = |name: &str, content: &str| fs::write(folder.join(name), content);
@@ -65,8 +73,7 @@ impl PrivateRabbit {
         let mut command = Command::new(SERVER);
         command
             .env("HOME", &home)
-            // The port is in the name: two nodes of one name on a machine would meet at epmd.
-            .env("RABBITMQ_NODENAME", format!("sc{port}@localhost"))
+            .env("RABBITMQ_NODENAME", name)
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODE_PORT", port.to_string())
             .env("RABBITMQ_DIST_PORT", dist_port.to_string())
@@ -170,4 +177,12 @@ fn processes(folder: &Path) -> Vec<Known> {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|entry| entry == home)
     })
+}
+
+/// The name of the node that left data in a folder.
+fn name_of_data(data: &Path) -> Option<String> {
+    let names = fs::read_dir(data)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.into_iter().find(|name| name.ends_with("@localhost"))
 }
