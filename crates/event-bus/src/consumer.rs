@@ -84,6 +84,11 @@ impl Consumer {
         tracing::debug!(queue = self.handling.name, "consuming");
         backoff.reset();
         let retries = TaskTracker::new();
+        // No more than `prefetch` is ever here; 0 is no limit.
+        let full = match usize::from(self.bus.prefetch()) {
+            0 => TOGETHER,
+            prefetch => prefetch.min(TOGETHER),
+        };
         let ended = loop {
             let next = tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),
@@ -93,7 +98,7 @@ impl Consumer {
             let Some(next) = next else {
                 break Err(BusError::Closed);
             };
-            let is_full = next.len() == TOGETHER;
+            let is_full = next.len() == full;
             let mut fault = None;
             let messages = next
                 .into_iter()

@@ -2,11 +2,12 @@
 //! and roll back what nobody left in it: three round trips beside those of a transaction that has five.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
+use tokio::runtime::Handle;
 
 /// Then the pool has it again, which knows how old a connection may become.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -19,10 +20,33 @@ pub struct Ready {
     pub since: Instant,
 }
 
+impl Ready {
+    fn is_fresh(&self) -> bool {
+        self.since.elapsed() < LONGEST
+    }
+
+    /// Ends the connection, also where there is no runtime any more that could give it back to the pool.
+    pub fn end(mut self) {
+        if Handle::try_current().is_ok() {
+            self.connection.close_on_drop();
+        } else {
+            // Its drop would be a task; the server sees the process end.
+            std::mem::forget(self.connection);
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    ready: Vec<Ready>,
+    /// Transactions that found none here and wait for the pool.
+    waiting: usize,
+}
+
 pub struct Kept {
     pool: PgPool,
     max: usize,
-    ready: Mutex<Vec<Ready>>,
+    state: Mutex<State>,
 }
 
 impl fmt::Debug for Kept {
@@ -39,37 +63,59 @@ impl Kept {
         Self {
             pool: pool.clone(),
             max: pool.options().get_max_connections() as usize / 4,
-            ready: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    pub fn take(&self) -> Option<Ready> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    /// One that is ready, else the right to wait for the pool.
+    pub fn take(&self) -> Result<Ready, Turn<'_>> {
+        let mut state = self.state();
+        while let Some(ready) = state.ready.pop() {
+            if ready.is_fresh() {
+                return Ok(ready);
+            }
+        }
+        state.waiting += 1;
+        Err(Turn(self))
     }
 
+    /// Keeps a connection, unless it has been here for long or somebody waits for the pool to have one.
     pub fn put(&self, connection: Ready) {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if ready.len() < self.max && connection.since.elapsed() < LONGEST && !self.pool.is_closed() {
-            ready.push(connection);
+        let mut state = self.state();
+        let is_wanted = state.ready.len() < self.max && state.waiting == 0;
+        if is_wanted && connection.is_fresh() && !self.pool.is_closed() {
+            state.ready.push(connection);
         }
     }
 
     pub fn len(&self) -> usize {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.state().ready.len()
     }
 
     /// Gives all of them back to the pool.
     pub fn clear(&self) {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.state().ready.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While it lives, somebody waits for the pool.
+pub struct Turn<'a>(&'a Kept);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // Giving back is a task, and there may be no runtime any more.
-        if tokio::runtime::Handle::try_current().is_err() {
-            let ready = self.ready.get_mut().unwrap_or_else(PoisonError::into_inner);
-            ready.drain(..).for_each(|ready| drop(ready.connection.leak()));
+        if Handle::try_current().is_err() {
+            let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            state.ready.drain(..).for_each(Ready::end);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clock::Clock;
 use problem::{Problem, codes};
@@ -15,6 +15,9 @@ use tokio::sync::Notify;
 
 use crate::kept::{Kept, Ready};
 use crate::{Database, problem_of};
+
+/// For a kept connection to begin a transaction.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -81,16 +84,23 @@ impl Database {
 impl WriteTx {
     async fn begin(database: &Database) -> Result<Self, WriteError> {
         // A kept one may have died in the meantime: then nothing has happened yet.
-        while let Some(mut ready) = database.kept().take() {
-            if ready.connection.execute(sqlx::raw_sql("BEGIN")).await.is_ok() {
-                return Ok(Self::on(ready, database));
+        let turn = loop {
+            match database.kept().take() {
+                Ok(mut ready) => {
+                    let begin = ready.connection.execute(sqlx::raw_sql("BEGIN"));
+                    if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, begin).await {
+                        return Ok(Self::on(ready, database));
+                    }
+                    ready.end();
+                }
+                Err(turn) => break turn,
             }
-            ready.connection.close_on_drop();
-        }
+        };
         let mut ready = Ready {
             connection: database.primary().acquire().await?,
             since: Instant::now(),
         };
+        drop(turn);
         ready.connection.execute(sqlx::raw_sql("BEGIN")).await?;
         Ok(Self::on(ready, database))
     }
@@ -159,18 +169,18 @@ impl WriteTx {
 
 impl Drop for WriteTx {
     fn drop(&mut self) {
-        let Some(Ready { mut connection, .. }) = self.connection.take() else {
+        let Some(mut ready) = self.connection.take() else {
             return;
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 runtime.spawn(async move {
-                    if connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
-                        connection.close_on_drop();
+                    if ready.connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
+                        ready.end();
                     }
                 });
             }
-            Err(_) => connection.close_on_drop(),
+            Err(_) => ready.end(),
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn video_metadata(app: &Arc<Catalog>) -> Subscription {
 }
 
 async fn metadata_fetched(
-    app: &Catalog,
+    app: &Arc<Catalog>,
     tx: &mut WriteTx,
     delivery: Delivery<VideoMetadataFetched>,
 ) -> Result<(), HandlerError> {
@@ -39,6 +39,11 @@ async fn metadata_fetched(
         .map_err(|fault: InvalidId| HandlerError::Poison(fault.into()))?;
     if let Some(course) = keep_metadata(tx, id, event.duration_seconds, &event.title).await? {
         app.caching.forget(course).await;
+        // Once more when others can see it: the transaction is that of a batch, and may end much later.
+        let app = Arc::clone(app);
+        tx.after_commit(move || {
+            tokio::spawn(async move { app.caching.forget(course).await });
+        });
     }
     Ok(())
 }

@@ -30,6 +30,10 @@ pub fn videos(app: &Arc<VideoProgress>, asks_youtube: bool) -> Subscription {
                 after_removal(tx, video.course_id, app.clock.now()).await?;
             }
             app.videos.forget(video.id).await;
+            // Once more when others can see it: the transaction is that of a batch, and may end much later.
+            tx.after_commit(move || {
+                tokio::spawn(async move { app.videos.forget(video.id).await });
+            });
             Ok(())
         })
     })

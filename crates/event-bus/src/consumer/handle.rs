@@ -16,11 +16,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 use typed_id::EventId;
 
+use crate::connection::PATIENCE;
 use crate::envelope::Envelope;
 use crate::subscription::{Effect, Handler, HandlerError, Subscription};
 
 /// Events of one subject that are handled on their own go through the same lane.
 const LANES: usize = 8;
+/// So often the database may answer a ping and yet say that it is away; then it is the event's fault.
+const DATABASE_PATIENCE: i32 = 60;
 /// So many of a batch may fail before each is handled on its own.
 const FAULTS_TOGETHER: usize = 8;
 
@@ -53,10 +56,13 @@ impl Handling {
         retries: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
-        // What is delivered again may have failed before, and would fail the others with it.
+        // What is delivered again may have failed before, and would fail the others with it, or hold them up.
         let (again, mut new): (Vec<Message>, Vec<Message>) =
             messages.into_iter().partition(|message| message.redelivered);
-        self.handle_each(again, retries, shutdown).await;
+        if !again.is_empty() {
+            let (handling, beside, shutdown) = (Arc::clone(self), retries.clone(), shutdown.clone());
+            retries.spawn(async move { handling.handle_each(again, &beside, &shutdown).await });
+        }
         for _ in 0..FAULTS_TOGETHER {
             if new.len() < 2 || shutdown.is_cancelled() {
                 break;
@@ -132,7 +138,8 @@ impl Handling {
                 event_type = envelope.event_type,
                 "nobody handles this event"
             );
-            return ack(&message).await;
+            ack(&message).await;
+            return;
         };
         let (context, span) = self.context_of(&envelope);
         let payload: Arc<[u8]> = message.data.as_slice().into();
@@ -151,13 +158,17 @@ impl Handling {
     ) {
         let started = Instant::now();
         let (id, event_type) = (envelope.id, envelope.event_type.clone());
+        let mut patience = DATABASE_PATIENCE;
         let outcome = loop {
             match self
                 .process(envelope.clone(), Arc::clone(&handler.effect), payload.clone())
                 .await
             {
                 // While the database is away the message waits, and nothing is counted.
-                Err(HandlerError::Transient(fault)) if is_away(fault.as_ref()) || !self.db.ping().await => {
+                Err(HandlerError::Transient(fault))
+                    if !self.db.ping().await || (is_away(fault.as_ref()) && patience > 0) =>
+                {
+                    patience -= i32::from(self.db.ping().await);
                     tracing::warn!(
                         error = fault.as_ref() as &dyn std::error::Error,
                         "the database is away; waiting"
@@ -317,20 +328,24 @@ fn pause_after(attempt: i32) -> Duration {
 }
 
 /// A failed acknowledgement means a broken channel; the broker delivers again and the inbox knows the event.
-pub(super) async fn ack(message: &Message) {
-    if let Err(fault) = message.acker.ack(BasicAckOptions::default()).await {
-        tracing::debug!(
-            error = &fault as &dyn std::error::Error,
-            "an acknowledgement was lost"
-        );
-    }
+pub(super) async fn ack(message: &Message) -> bool {
+    said("acknowledgement", message.acker.ack(BasicAckOptions::default())).await
 }
 
 /// Rejects, as from RabbitMQ 4.3 on `nack` is not counted.
 async fn reject(message: &Message, requeue: bool) {
-    if let Err(fault) = message.acker.reject(BasicRejectOptions { requeue }).await {
-        tracing::debug!(error = &fault as &dyn std::error::Error, "a rejection was lost");
-    }
+    said("rejection", message.acker.reject(BasicRejectOptions { requeue })).await;
+}
+
+/// Whether the broker was told. On a connection that breaks at this moment lapin may wait for ever.
+async fn said(what: &str, telling: impl Future<Output = lapin::Result<bool>>) -> bool {
+    let fault = match tokio::time::timeout(PATIENCE, telling).await {
+        Ok(Ok(_)) => return true,
+        Ok(Err(fault)) => fault.to_string(),
+        Err(late) => late.to_string(),
+    };
+    tracing::debug!(what, error = fault, "the broker was not told");
+    false
 }
 
 fn lane_of(message: &Message) -> usize {

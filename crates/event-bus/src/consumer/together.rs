@@ -73,11 +73,12 @@ impl Handling {
             Err(fault) => return fault.into_own(),
         };
         let seconds = metrics::histogram!("consumer_seconds", "consumer" => self.name.clone());
-        let mut done = HashSet::with_capacity(outcomes.len());
+        let (mut done, mut is_open) = (HashSet::with_capacity(outcomes.len()), true);
         for (at, event_type, outcome) in outcomes {
             seconds.record(started.elapsed());
             self.count(&event_type, outcome.as_str());
-            ack(&messages[at]).await;
+            // On a broken channel there is nobody to tell.
+            is_open = is_open && ack(&messages[at]).await;
             done.insert(at);
         }
         let mut at = 0;

@@ -38,10 +38,18 @@ pub async fn insert(
                   AS t (id, at, user_id, course_id, subject_id, version, score_percent, passed, details)
              LEFT JOIN reporting.erased_users e ON e.user_id = t.user_id
              ON CONFLICT DO NOTHING
-             RETURNING (at AT TIME ZONE 'Europe/Istanbul')::date AS day
+             RETURNING at, kind, subject_id, version
+         ), told AS (
+             SELECT at FROM added
+             -- Whether a later grade is another one depends on this.
+             UNION
+             SELECT l.at FROM added a JOIN reporting.activity l
+                 ON l.subject_id = a.subject_id AND l.kind = 'exam.attempt_graded' AND l.version > a.version
+             WHERE a.kind = 'exam.attempt_graded'
          )
          INSERT INTO reporting.stale_days (day)
-         SELECT DISTINCT day FROM added WHERE day < ($11::timestamptz AT TIME ZONE 'Europe/Istanbul')::date ORDER BY day
+         SELECT DISTINCT (at AT TIME ZONE 'Europe/Istanbul')::date AS day FROM told
+         WHERE at < date_trunc('day', $11::timestamptz, 'Europe/Istanbul') ORDER BY day
          -- Locks a mark that is there, and changes nothing: who counts that day waits for this event.
          ON CONFLICT (day) DO UPDATE SET day = excluded.day WHERE false",
         &ids,
