@@ -64,13 +64,20 @@ struct ExamThings {
     attempt: String,
 }
 
-/// Rows that are asked at the same time.
+/// Whatever an RPC is about but its caller, it names in its path.
+fn names_a_thing(rpc: &str) -> bool {
+    let method = contracts::METHODS.iter().find(|method| method.name == rpc);
+    method
+        .and_then(|method| method.http)
+        .is_some_and(|http| http.path.contains('{'))
+}
+
+/// Rows about things that are asked at the same time; each of their cells has things of its own.
 const AT_ONCE: usize = 4;
 
 impl World {
-    async fn things(&self, rpc: &str, path: &str, is_draft: bool, number: usize) -> Things {
-        // Whatever it is about, it names it in its path.
-        if !path.contains('{') {
+    async fn things(&self, rpc: &str, is_draft: bool, number: usize) -> Things {
+        if !names_a_thing(rpc) {
             return Things::default();
         }
         let course = if is_draft {
@@ -283,10 +290,17 @@ impl World {
     async fn wrong(&self, table: &[(&str, [u16; 6])], is_draft: bool) -> Vec<String> {
         let first = usize::from(is_draft) * 1_000;
         let rows = table.iter().enumerate();
-        let rows =
-            rows.map(|(row, (rpc, expected))| self.wrong_in_row(rpc, expected, is_draft, first + row * 6));
-        // Some rows at once; each of their cells has things of its own.
-        let wrong: Vec<Vec<String>> = stream::iter(rows).buffered(AT_ONCE).collect().await;
+        let rows = rows.map(|(row, (rpc, expected))| (*rpc, expected, first + row * 6));
+        let (things, callers): (Vec<_>, Vec<_>) = rows.partition(|(rpc, ..)| names_a_thing(rpc));
+        let mut wrong = Vec::new();
+        // What is about the caller alone follows on what that caller did before.
+        for (rpc, expected, cell) in callers {
+            wrong.push(self.wrong_in_row(rpc, expected, is_draft, cell).await);
+        }
+        let things = things
+            .into_iter()
+            .map(|(rpc, expected, cell)| self.wrong_in_row(rpc, expected, is_draft, cell));
+        wrong.extend(stream::iter(things).buffered(AT_ONCE).collect::<Vec<_>>().await);
         wrong.concat()
     }
 
@@ -302,7 +316,7 @@ impl World {
         let http = method.http.unwrap();
         for (column, expected) in expected.iter().enumerate() {
             let cell = first + column;
-            let things = self.things(rpc, http.path, is_draft, cell).await;
+            let things = self.things(rpc, is_draft, cell).await;
             let api = match column {
                 0 => self.stack.api(),
                 1 => self.student.api.clone(),

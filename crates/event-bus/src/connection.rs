@@ -50,6 +50,9 @@ impl From<sqlx::Error> for BusError {
 /// Longer than a healthy broker takes for anything; a publish can hang for ever when the server closes cleanly (lapin #409).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// lapin keeps 64 frames for each connection: 8 MiB with those of 128 KiB that the broker offers. Larger messages take several.
+const FRAME_BYTES: u32 = 16 << 10;
+
 /// A broker that hangs is noticed after two of them; RabbitMQ's own default is a minute.
 const HEARTBEAT_SECONDS: u16 = 10;
 
@@ -99,6 +102,7 @@ impl EventBus {
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
         let mut uri: AMQPUri = self.settings.url.expose_secret().parse().map_err(BusError::Url)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        uri.query.frame_max.get_or_insert(FRAME_BYTES);
         let connecting = Connection::connect_uri(uri, properties);
         let connection = tokio::time::timeout(PATIENCE, connecting).await??;
         let channel = tokio::time::timeout(PATIENCE, connection.create_channel()).await??;
