@@ -150,11 +150,6 @@ async fn a_long_report_is_sent_part_by_part() {
     let course = text(&course(&deniz, "Course").await, "id").to_owned();
     logged(&stack, &deniz, &course, "course.changed").await;
     let mut db = stack.superuser().await;
-    let known: i64 = sqlx::query_scalar("SELECT count(*) FROM reporting.activity WHERE course_id = $1::uuid")
-        .bind(&course)
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
     sqlx::query(
         "INSERT INTO reporting.activity (id, at, kind, course_id, subject_id, version, details)
          SELECT gen_random_uuid(), now() - make_interval(secs => n), 'video.changed', $1::uuid, gen_random_uuid(), 1, '{\"title\": \"Video\"}'
@@ -172,7 +167,14 @@ async fn a_long_report_is_sent_part_by_part() {
     let (_, content) = download(&deniz, &result).await;
     assert!(content.len() > 2 * (4 << 20), "{} bytes", content.len());
     let lines = content.split(|byte| *byte == b'\n').count();
-    assert_eq!(lines, LINES + 1 + 1 + usize::try_from(known).unwrap());
+    // Beside a head and what ends the last line: events of the course itself, of which some may have come since.
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM reporting.activity WHERE course_id = $1::uuid")
+        .bind(&course)
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    let most = usize::try_from(kept).unwrap() + 2;
+    assert!((LINES + 3..=most).contains(&lines), "{lines}, {most} at most");
     // From its second part on.
     let (_, rest) = download(&deniz, &format!("{result}?part=1")).await;
     assert!(content[4 << 20..] == rest[..]);

@@ -8,14 +8,11 @@ use clock::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, Executor, PgPool};
+use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
 
 use crate::kept::Kept;
 use crate::replicas::Replicas;
-
-/// Who answered so lately is not asked again whether it lives.
-const JUST_NOW: Duration = Duration::from_millis(50);
 
 /// How to reach the database.
 #[derive(Debug, Clone, Deserialize)]
@@ -157,10 +154,6 @@ fn pool(settings: &DatabaseSettings, url: &SecretString, schema: &str) -> Result
             ("lock_timeout", "10s"),
         ]);
     let pool = PgPoolOptions::new()
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move { Ok(meta.idle_for < JUST_NOW || connection.ping().await.is_ok()) })
-        })
         // A transaction that somebody forgot would swallow what the next borrower writes. BEGIN first, as PostgreSQL warns of a
         // ROLLBACK without a transaction; in a failed one it is refused, and the connection is closed.
         .after_release(|connection, _| {
