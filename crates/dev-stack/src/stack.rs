@@ -73,10 +73,9 @@ impl Options {
 /// Runs the stack until it is told to stop. Running already, it only says so.
 pub fn run(options: &Options) -> Result<()> {
     let folder = options.folder();
-    if let Some(status) = Status::read(&folder) {
-        println!("already running here\n{}", status.table(&folder));
+    let Some(_lock) = lock(&folder)? else {
         return Ok(());
-    }
+    };
     let started = Instant::now();
     let step = |what: &str| println!("[{:>5.1} s] {what}", started.elapsed().as_secs_f64());
     let stop = stop_flag()?;
@@ -94,6 +93,23 @@ pub fn run(options: &Options) -> Result<()> {
         servers::down(&folder)?;
     }
     outcome
+}
+
+/// Held for as long as the stack runs: one that is still stopping must not be taken for servers that run. None: it runs already.
+fn lock(folder: &Path) -> Result<Option<fs::File>> {
+    fs::create_dir_all(folder)?;
+    let file = fs::File::create(folder.join("run.lock"))?;
+    let (mut locked, mut running) = (false, None);
+    wait_until("the run before has stopped", Duration::from_mins(2), || {
+        locked = file.try_lock().is_ok();
+        running = Status::read(folder);
+        locked || running.is_some()
+    })?;
+    if let Some(status) = running {
+        println!("already running here\n{}", status.table(folder));
+        return Ok(None);
+    }
+    Ok(Some(file))
 }
 
 fn serve(options: &Options, servers: &Servers, stop: &AtomicBool, step: &dyn Fn(&str)) -> Result<()> {

@@ -1,9 +1,10 @@
 //! PostgreSQL as this product uses it: primary and replica pools, write transactions that a client's hang-up cannot cancel and
 //! that cannot forget their commit, named constraints, page tokens, migrations.
 
+mod autocommit;
 mod coalesce;
+mod connections;
 mod errors;
-mod kept;
 mod migrations;
 mod page_token;
 mod partitions;
@@ -12,6 +13,7 @@ mod replicas;
 mod vacuum;
 mod write;
 
+pub use autocommit::Autocommit;
 pub use coalesce::{CoalesceSettings, Coalescer};
 pub use errors::{is_about_others, is_away, problem_of, violated_constraint};
 pub use migrations::{MigrationError, migrate, pending};

@@ -11,7 +11,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
 
-use crate::kept::Kept;
+use crate::autocommit::Autocommit;
+use crate::connections::Connections;
 use crate::replicas::Replicas;
 
 /// How to reach the database.
@@ -52,8 +53,8 @@ pub struct ConnectError(#[source] sqlx::Error);
 /// A service's access to its own schema.
 #[derive(Debug, Clone)]
 pub struct Database {
-    primary: PgPool,
-    kept: Arc<Kept>,
+    connections: Arc<Connections>,
+    primary: Arc<Autocommit>,
     replicas: Arc<Replicas>,
     schema: &'static str,
     clock: Clock,
@@ -67,14 +68,14 @@ impl Database {
         schema: &'static str,
         clock: Clock,
     ) -> Result<Self, ConnectError> {
-        let primary = pool(settings, &settings.url, schema)?;
+        let connections = pool(settings, &settings.url, schema)?;
         let replicas = settings
             .replica_urls
             .iter()
             .map(|url| pool(settings, url, schema));
         Ok(Self {
-            kept: Arc::new(Kept::of(&primary)),
-            primary,
+            primary: Arc::new(Autocommit::on(Arc::clone(&connections))),
+            connections,
             replicas: Arc::new(Replicas::new(replicas.collect::<Result<_, _>>()?)),
             schema,
             clock,
@@ -91,17 +92,22 @@ impl Database {
     }
 
     /// For everything that decides something: reads before a write, grades, attempts, and what a caller has just written.
-    pub fn primary(&self) -> &PgPool {
+    pub fn primary(&self) -> &Autocommit {
         &self.primary
     }
 
-    pub(crate) fn kept(&self) -> &Arc<Kept> {
-        &self.kept
+    /// For what needs a connection for itself.
+    pub fn pool(&self) -> &PgPool {
+        self.connections.pool()
+    }
+
+    pub(crate) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
     }
 
     /// For lists and searches: a replica that has everything that was committed before this call, else the primary. So a caller reads
     /// what they wrote, through whatever process, and no cache keeps something older than what it was told to forget.
-    pub async fn reader(&self) -> &PgPool {
+    pub async fn reader(&self) -> &Autocommit {
         self.replicas.reader(&self.primary).await
     }
 
@@ -113,15 +119,15 @@ impl Database {
 
     /// Whether the primary answers.
     pub async fn ping(&self) -> bool {
-        sqlx::query("SELECT 1").execute(&self.primary).await.is_ok()
+        sqlx::query("SELECT 1").execute(self.primary()).await.is_ok()
     }
 
     /// Writes the state of the pools to the metrics.
     pub fn record_metrics(&self) {
-        let replicas = self.replicas.pools().map(|pool| ("replica", pool, 0));
-        let primary = ("primary", &self.primary, self.kept.len());
-        for (name, pool, kept) in std::iter::once(primary).chain(replicas) {
-            let (all, idle) = (f64::from(pool.size()), (pool.num_idle() + kept) as f64);
+        let replicas = self.replicas.connections().map(|all| ("replica", all));
+        for (name, connections) in std::iter::once(("primary", &self.connections)).chain(replicas) {
+            let (pool, idle) = (connections.pool(), connections.idle() as f64);
+            let all = f64::from(pool.size());
             metrics::gauge!("db_pool_connections", "pool" => name, "state" => "idle").set(idle);
             metrics::gauge!("db_pool_connections", "pool" => name, "state" => "used").set(all - idle);
             let max = f64::from(pool.options().get_max_connections());
@@ -131,17 +137,18 @@ impl Database {
 
     /// Gives the connections back to the server.
     pub async fn close(&self) {
-        // What a transaction puts there from now on goes back to the pool, as that is closed.
-        let closing = self.primary.close();
-        self.kept.clear();
-        closing.await;
-        for replica in self.replicas.pools() {
+        self.connections.close().await;
+        for replica in self.replicas.connections() {
             replica.close().await;
         }
     }
 }
 
-fn pool(settings: &DatabaseSettings, url: &SecretString, schema: &str) -> Result<PgPool, ConnectError> {
+fn pool(
+    settings: &DatabaseSettings,
+    url: &SecretString,
+    schema: &str,
+) -> Result<Arc<Connections>, ConnectError> {
     // The options are the role's settings too (deploy/roles.sql): a pooler between us and the server drops them (docs/RUNBOOK.md).
     let options = PgConnectOptions::from_str(url.expose_secret())
         .map_err(ConnectError)?
@@ -167,5 +174,5 @@ fn pool(settings: &DatabaseSettings, url: &SecretString, schema: &str) -> Result
         .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
         .max_lifetime(Duration::from_mins(30))
         .idle_timeout(Duration::from_mins(5));
-    Ok(pool.connect_lazy_with(options))
+    Ok(Connections::of(pool.connect_lazy_with(options)))
 }

@@ -1,11 +1,14 @@
 //! Which copy may answer: one that is not behind.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sqlx::PgPool;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::autocommit::Autocommit;
+use crate::connections::Connections;
 
 /// A read waits so long for a copy before it goes to the primary.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -16,7 +19,8 @@ const REST: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Replica {
-    pool: PgPool,
+    connections: Arc<Connections>,
+    reads: Autocommit,
     rests_until: Mutex<Option<Instant>>,
 }
 
@@ -27,9 +31,10 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    pub fn new(pools: Vec<PgPool>) -> Self {
-        let all = pools.into_iter().map(|pool| Replica {
-            pool,
+    pub fn new(replicas: Vec<Arc<Connections>>) -> Self {
+        let all = replicas.into_iter().map(|connections| Replica {
+            reads: Autocommit::on(Arc::clone(&connections)),
+            connections,
             rests_until: Mutex::default(),
         });
         Self {
@@ -38,12 +43,12 @@ impl Replicas {
         }
     }
 
-    pub fn pools(&self) -> impl Iterator<Item = &PgPool> {
-        self.all.iter().map(|replica| &replica.pool)
+    pub fn connections(&self) -> impl Iterator<Item = &Arc<Connections>> {
+        self.all.iter().map(|replica| &replica.connections)
     }
 
     /// The next copy that has all that the primary has now; the primary when it has not within 50 ms.
-    pub async fn reader<'a>(&'a self, primary: &'a PgPool) -> &'a PgPool {
+    pub async fn reader<'a>(&'a self, primary: &'a Autocommit) -> &'a Autocommit {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let Some(replica) = self.all.get(turn % self.all.len().max(1)) else {
             return primary;
@@ -52,8 +57,8 @@ impl Replicas {
         if replica.rests_until.lock().is_some_and(|until| now < until) {
             return primary;
         }
-        let why = match timeout(PATIENCE, caught_up(primary, &replica.pool)).await {
-            Ok(Ok(())) => return &replica.pool,
+        let why = match timeout(PATIENCE, caught_up(primary, &replica.reads)).await {
+            Ok(Ok(())) => return &replica.reads,
             Ok(Err(_)) => "away",
             Err(_) => "late",
         };
@@ -64,7 +69,7 @@ impl Replicas {
 }
 
 /// Waits until the copy has what the primary has written by now.
-async fn caught_up(primary: &PgPool, replica: &PgPool) -> Result<(), sqlx::Error> {
+async fn caught_up(primary: &Autocommit, replica: &Autocommit) -> Result<(), sqlx::Error> {
     let written: String = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text")
         .fetch_one(primary)
         .await?;

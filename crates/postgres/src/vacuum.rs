@@ -18,7 +18,7 @@ pub async fn bloated_tables(db: &Database) -> Result<Vec<String>, sqlx::Error> {
 
 /// Vacuums one of them; one that is locked is left for the next night. It takes as long as it takes, on a connection of its own.
 pub async fn vacuum(db: &Database, table: &str) -> Result<(), sqlx::Error> {
-    let mut connection = db.primary().acquire().await?.detach();
+    let mut connection = db.pool().acquire().await?.detach();
     let statement = format!("VACUUM (ANALYZE, SKIP_LOCKED) {}.{table}", db.schema());
     sqlx::raw_sql("SET statement_timeout = 0")
         .execute(&mut connection)

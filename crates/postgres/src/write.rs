@@ -6,14 +6,16 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clock::Clock;
 use problem::{Problem, codes};
 use sqlx::{Executor, PgConnection};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use crate::kept::{Kept, Ready};
+use crate::connections::Taken;
 use crate::{Database, problem_of};
 
 /// For a kept connection to begin a transaction.
@@ -43,8 +45,7 @@ pub struct Finished<T>(T);
 /// An open write transaction; derefs to its connection. Dropping it rolls back.
 #[derive(Debug)]
 pub struct WriteTx {
-    connection: Option<Ready>,
-    kept: Arc<Kept>,
+    connection: Option<Taken>,
     schema: &'static str,
     clock: Clock,
     relay: Arc<Notify>,
@@ -83,32 +84,26 @@ impl Database {
 
 impl WriteTx {
     async fn begin(database: &Database) -> Result<Self, WriteError> {
-        // A kept one may have died in the meantime: then nothing has happened yet.
-        let turn = loop {
-            match database.kept().take() {
-                Ok(mut ready) => {
-                    let begin = ready.connection.execute(sqlx::raw_sql("BEGIN"));
-                    if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, begin).await {
-                        return Ok(Self::on(ready, database));
-                    }
-                    ready.end();
-                }
-                Err(turn) => break turn,
+        loop {
+            let mut taken = database.connections().take().await?;
+            let begin = taken.execute(sqlx::raw_sql("BEGIN"));
+            let fault = match timeout(PATIENCE, begin).await {
+                Ok(Ok(_)) => return Ok(Self::on(taken, database)),
+                Ok(Err(fault)) => fault,
+                Err(_) => sqlx::Error::PoolTimedOut,
+            };
+            // A kept one may have died in the meantime: nothing has happened yet.
+            let may_have_died = taken.was_kept();
+            taken.end();
+            if !may_have_died {
+                return Err(fault.into());
             }
-        };
-        let mut ready = Ready {
-            connection: database.primary().acquire().await?,
-            since: Instant::now(),
-        };
-        drop(turn);
-        ready.connection.execute(sqlx::raw_sql("BEGIN")).await?;
-        Ok(Self::on(ready, database))
+        }
     }
 
-    fn on(ready: Ready, database: &Database) -> Self {
+    fn on(connection: Taken, database: &Database) -> Self {
         Self {
-            connection: Some(ready),
-            kept: Arc::clone(database.kept()),
+            connection: Some(connection),
             schema: database.schema(),
             clock: database.clock().clone(),
             relay: Arc::clone(database.relay_wakes()),
@@ -118,9 +113,9 @@ impl WriteTx {
     }
 
     /// Its transaction has ended.
-    fn keep(&mut self) {
-        if let Some(ready) = self.connection.take() {
-            self.kept.put(ready);
+    fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.give_back();
         }
     }
 
@@ -149,7 +144,7 @@ impl WriteTx {
         // PostgreSQL answers COMMIT of a failed transaction with a silent rollback. The SELECT fails there, so that an error which
         // somebody swallowed cannot become an acknowledged write.
         self.execute(sqlx::raw_sql("SELECT 1; COMMIT")).await?;
-        self.keep();
+        self.give_back();
         if self.wake_relay {
             self.relay.notify_one();
         }
@@ -162,25 +157,19 @@ impl WriteTx {
     /// Undoes the changes on purpose.
     pub async fn rollback<T>(mut self, value: T) -> Result<Finished<T>, WriteError> {
         self.execute(sqlx::raw_sql("ROLLBACK")).await?;
-        self.keep();
+        self.give_back();
         Ok(Finished(value))
     }
 }
 
 impl Drop for WriteTx {
     fn drop(&mut self) {
-        let Some(mut ready) = self.connection.take() else {
-            return;
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                runtime.spawn(async move {
-                    if ready.connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
-                        ready.end();
-                    }
-                });
-            }
-            Err(_) => ready.end(),
+        if let (Some(mut connection), Ok(runtime)) = (self.connection.take(), Handle::try_current()) {
+            runtime.spawn(async move {
+                if connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
+                    connection.end();
+                }
+            });
         }
     }
 }
@@ -190,7 +179,7 @@ impl Deref for WriteTx {
 
     fn deref(&self) -> &PgConnection {
         match &self.connection {
-            Some(ready) => &ready.connection,
+            Some(connection) => connection,
             None => unreachable!("a transaction has its connection until it is consumed"),
         }
     }
@@ -199,7 +188,7 @@ impl Deref for WriteTx {
 impl DerefMut for WriteTx {
     fn deref_mut(&mut self) -> &mut PgConnection {
         match &mut self.connection {
-            Some(ready) => &mut ready.connection,
+            Some(connection) => connection,
             None => unreachable!("a transaction has its connection until it is consumed"),
         }
     }

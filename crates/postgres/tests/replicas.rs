@@ -6,20 +6,19 @@ use std::time::Duration;
 
 use clock::Clock;
 use dev_stack::servers::PrivatePostgres;
-use postgres::{Database, DatabaseSettings};
+use postgres::{Autocommit, Database, DatabaseSettings};
 use serde_json::json;
-use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-async fn is_replica(pool: &PgPool) -> bool {
+async fn is_replica(pool: &Autocommit) -> bool {
     sqlx::query_scalar("SELECT pg_is_in_recovery()")
         .fetch_one(pool)
         .await
         .unwrap()
 }
 
-async fn execute(pool: &PgPool, sql: &'static str) {
+async fn execute(pool: impl sqlx::PgExecutor<'_>, sql: &'static str) {
     sqlx::raw_sql(sql).execute(pool).await.unwrap();
 }
 
@@ -76,7 +75,7 @@ async fn fault_a_caller_reads_what_they_wrote_whatever_the_copies_do() {
     );
 
     // One that stands still.
-    let follower = PgPool::connect(&replica.url()).await.unwrap();
+    let follower = sqlx::PgPool::connect(&replica.url()).await.unwrap();
     execute(&follower, "SELECT pg_wal_replay_pause()").await;
     execute(db.primary(), "INSERT INTO notes VALUES (1)").await;
     assert_eq!(count().await, (201, false));

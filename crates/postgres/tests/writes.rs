@@ -96,7 +96,7 @@ async fn fault_clients_that_hang_up_leave_no_transaction_and_lose_no_later_write
 async fn a_forgotten_transaction_ends_with_its_release() {
     let test = TestDatabase::new("notification").await;
     let db = prepared(&test, 1).await;
-    let mut forgetful = db.primary().acquire().await.unwrap();
+    let mut forgetful = db.pool().acquire().await.unwrap();
     forgetful.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
     drop(forgetful);
     let id = Uuid::from_u128(1);

@@ -57,7 +57,7 @@ pub(crate) async fn check_migrations<A: App>(runtime: &Runtime) -> Result<()> {
         return Ok(());
     };
     let mut connection = database
-        .primary()
+        .pool()
         .acquire()
         .await
         .context("the database is not reachable")?;

@@ -71,7 +71,7 @@ async fn keep(cinema: &Cinema, youtube_id: &str) -> VideoId {
         is_deleted: false,
     };
     let now = cinema.clock.now();
-    let mut connection = cinema.app.db.primary().acquire().await.unwrap();
+    let mut connection = cinema.app.db.pool().acquire().await.unwrap();
     metadata::keep(&mut connection, &video).await.unwrap();
     sqlx::query("UPDATE video_progress.metadata SET due_at = $1 WHERE video_id = $2")
         .bind(now)

@@ -1,0 +1,169 @@
+//! Statements that are a transaction each: reads, and writes of one statement.
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Connection, Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
+use std::sync::Arc;
+
+use crate::connections::Connections;
+use crate::is_away;
+
+type BoxDynError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs single statements, on connections that are handed from one to the next. All rows are read before the first is given: a
+/// connection is held no longer than the server needs, and a read that met a dead one is asked again of another.
+#[derive(Debug)]
+pub struct Autocommit(Arc<Connections>);
+
+/// How a connection runs a statement.
+type Run<T> = for<'c> fn(&'c mut PgConnection, Statement) -> BoxFuture<'c, Result<T, Error>>;
+
+impl Autocommit {
+    pub(crate) fn on(connections: Arc<Connections>) -> Self {
+        Self(connections)
+    }
+
+    async fn run<T>(&self, statement: Result<Statement, BoxDynError>, run: Run<T>) -> Result<T, Error> {
+        let statement = statement.map_err(Error::Encode)?;
+        let is_read = only_reads(statement.sql.as_str());
+        loop {
+            let mut taken = self.0.take().await?;
+            let may_be_dead = taken.was_kept();
+            // What may have been written by a connection that died cannot be asked again.
+            if may_be_dead && !is_read && taken.ping().await.is_err() {
+                taken.end();
+                continue;
+            }
+            match run(&mut taken, statement.clone()).await {
+                Ok(done) => {
+                    taken.give_back();
+                    return Ok(done);
+                }
+                Err(fault) if is_away(&fault) => {
+                    taken.end();
+                    if !(may_be_dead && is_read) {
+                        return Err(fault);
+                    }
+                }
+                Err(fault) => {
+                    if matches!(fault, Error::Database(_)) {
+                        taken.give_back();
+                    }
+                    return Err(fault);
+                }
+            }
+        }
+    }
+}
+
+/// A statement that can be sent once more.
+#[derive(Debug, Clone)]
+struct Statement {
+    sql: SqlStr,
+    arguments: Option<PgArguments>,
+    is_persistent: bool,
+}
+
+impl Statement {
+    fn of<'q>(mut query: impl Execute<'q, Postgres>) -> Result<Self, BoxDynError> {
+        Ok(Self {
+            arguments: query.take_arguments()?,
+            is_persistent: query.persistent(),
+            sql: query.sql(),
+        })
+    }
+}
+
+impl Execute<'_, Postgres> for Statement {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.is_persistent
+    }
+}
+
+/// Whether a statement can be asked twice. Our own SQL has its keywords in capitals.
+fn only_reads(sql: &str) -> bool {
+    let sql = sql.trim_start();
+    (sql.starts_with("SELECT") || sql.starts_with("WITH"))
+        && !["INSERT", "UPDATE", "DELETE", "MERGE"]
+            .iter()
+            .any(|word| sql.contains(word))
+}
+
+impl<'p> Executor<'p> for &'p Autocommit {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let statement = Statement::of(query);
+        let all = self.run(statement, |connection, statement| {
+            connection.fetch_many(statement).try_collect::<Vec<_>>().boxed()
+        });
+        stream::once(all)
+            .map_ok(|steps| stream::iter(steps.into_iter().map(Ok)))
+            .try_flatten()
+            .boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let statement = Statement::of(query);
+        self.run(statement, |connection, statement| {
+            connection.fetch_optional(statement)
+        })
+        .boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, Error>>
+    where
+        'p: 'e,
+    {
+        self.0.pool().prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
+    where
+        'p: 'e,
+    {
+        self.0.pool().describe(sql)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::only_reads;
+
+    #[test]
+    fn a_write_is_not_asked_twice() {
+        assert!(only_reads("SELECT 1"));
+        assert!(only_reads("\n  WITH a AS (SELECT 1) SELECT * FROM a"));
+        assert!(!only_reads("INSERT INTO a VALUES (1)"));
+        assert!(!only_reads(
+            "WITH gone AS (DELETE FROM a RETURNING id) SELECT * FROM gone"
+        ));
+        assert!(!only_reads("SELECT id FROM a FOR UPDATE"));
+    }
+}
