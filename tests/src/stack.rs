@@ -232,6 +232,7 @@ impl Stack {
             amqp: self.servers.amqp.clone(),
             amqp_management: self.servers.amqp_management.clone(),
             supervisor: Known::of(std::process::id()).unwrap(),
+            stopping: false,
         };
         status.write(self.folder.path()).unwrap();
         self.folder.path()

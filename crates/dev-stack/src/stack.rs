@@ -102,7 +102,7 @@ fn lock(folder: &Path) -> Result<Option<fs::File>> {
     let (mut locked, mut running) = (false, None);
     wait_until("the run before has stopped", Duration::from_mins(2), || {
         locked = file.try_lock().is_ok();
-        running = Status::read(folder);
+        running = Status::read(folder).filter(|status| !status.stopping);
         locked || running.is_some()
     })?;
     if let Some(status) = running {
@@ -164,6 +164,8 @@ fn serve(options: &Options, servers: &Servers, stop: &AtomicBool, step: &dyn Fn(
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+    status.stopping = true;
+    status.write(&folder)?;
     children.stop_all();
     Ok(())
 }

@@ -21,6 +21,9 @@ pub struct Status {
     pub amqp_management: String,
     /// The process that keeps the services running.
     pub supervisor: Known,
+    /// It is about to end.
+    #[serde(default)]
+    pub stopping: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

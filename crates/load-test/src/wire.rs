@@ -42,16 +42,21 @@ pub fn address_of(user: usize) -> Ipv4Addr {
     )
 }
 
+/// A stream to the gateway from a user's own address, where the gateway is on this machine.
+pub async fn dial(gateway: SocketAddr, from: Ipv4Addr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if gateway.ip().is_loopback() {
+        socket.bind((from, 0).into())?;
+    }
+    let stream = socket.connect(gateway).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 impl Connection {
     pub async fn open(gateway: SocketAddr, from: Ipv4Addr) -> Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        if gateway.ip().is_loopback() {
-            socket.bind((from, 0).into())?;
-        }
-        let stream = socket.connect(gateway).await?;
-        stream.set_nodelay(true)?;
         Ok(Self {
-            stream,
+            stream: dial(gateway, from).await?,
             reader: Reader::default(),
         })
     }

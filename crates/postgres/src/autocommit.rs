@@ -1,14 +1,14 @@
 //! Statements that are a transaction each: reads, and writes of one statement.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Connection, Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
-use std::sync::Arc;
+use sqlx::{Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
 
 use crate::connections::Connections;
-use crate::is_away;
 
 type BoxDynError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,33 +28,34 @@ impl Autocommit {
     async fn run<T>(&self, statement: Result<Statement, BoxDynError>, run: Run<T>) -> Result<T, Error> {
         let statement = statement.map_err(Error::Encode)?;
         let is_read = only_reads(statement.sql.as_str());
-        loop {
-            let mut taken = self.0.take().await?;
-            let may_be_dead = taken.was_kept();
-            // What may have been written by a connection that died cannot be asked again.
-            if may_be_dead && !is_read && taken.ping().await.is_err() {
-                taken.end();
-                continue;
-            }
-            match run(&mut taken, statement.clone()).await {
-                Ok(done) => {
-                    taken.give_back();
-                    return Ok(done);
-                }
-                Err(fault) if is_away(&fault) => {
-                    taken.end();
-                    if !(may_be_dead && is_read) {
-                        return Err(fault);
-                    }
-                }
-                Err(fault) => {
-                    if matches!(fault, Error::Database(_)) {
-                        taken.give_back();
-                    }
-                    return Err(fault);
-                }
-            }
+        let mut taken = self.0.take().await?;
+        // What may have been written by a connection that died cannot be asked again.
+        let is_certain = !taken.was_kept() || (is_read && taken.was_just_used());
+        if !is_certain && !taken.is_alive().await {
+            taken.replace().await?;
         }
+        let mut answer = run(&mut taken, statement.clone()).await;
+        if is_read && taken.was_kept() && answer.as_ref().err().is_some_and(was_cut) {
+            taken.replace().await?;
+            answer = run(&mut taken, statement).await;
+        }
+        match &answer {
+            Err(fault) if was_cut(fault) => taken.end(),
+            Ok(_) | Err(Error::Database(_)) => taken.give_back(),
+            Err(_) => {}
+        }
+        answer
+    }
+}
+
+/// Whether the connection is gone, and not the statement at fault.
+fn was_cut(fault: &Error) -> bool {
+    match fault {
+        Error::Io(_) => true,
+        Error::Database(fault) => fault
+            .code()
+            .is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+        _ => false,
     }
 }
 

@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Then the pool has it again, which knows how old a connection may become.
 const LONGEST: Duration = Duration::from_secs(30);
+/// For a server to answer a question that costs it nothing.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+const JUST_NOW: Duration = Duration::from_secs(1);
 
 pub struct Connections {
     pool: PgPool,
@@ -29,11 +32,35 @@ struct Kept {
     connection: PoolConnection<Postgres>,
     /// When it came from the pool.
     since: Instant,
+    used: Instant,
 }
 
 impl Kept {
+    fn new(connection: PoolConnection<Postgres>) -> Self {
+        let now = Instant::now();
+        Self {
+            connection,
+            since: now,
+            used: now,
+        }
+    }
+
     fn is_fresh(&self) -> bool {
         self.since.elapsed() < LONGEST
+    }
+
+    /// Back to the pool, which looks at what was left in it. One whose server does not answer is closed, so that its place is free.
+    fn return_to_pool(mut self, turn: Option<OwnedSemaphorePermit>) {
+        if let Ok(runtime) = Handle::try_current() {
+            let back = self.connection.return_to_pool();
+            runtime.spawn(async move {
+                let _ = timeout(PATIENCE, back).await;
+                drop(turn);
+            });
+        } else {
+            // It would be a task; the server sees the process end.
+            std::mem::forget(self.connection);
+        }
     }
 }
 
@@ -62,42 +89,54 @@ impl Connections {
 
     /// A connection, within the pool's time to wait.
     pub async fn take(self: &Arc<Self>) -> Result<Taken, sqlx::Error> {
-        let patience = self.pool.options().get_acquire_timeout();
-        let turn = timeout(patience, Arc::clone(&self.turns).acquire_owned());
-        let turn = turn.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        let turn = turn.map_err(|_| sqlx::Error::PoolClosed)?;
-        let kept = self.pop();
-        let was_kept = kept.is_some();
-        let kept = match kept {
-            Some(kept) => kept,
-            None => Kept {
-                connection: self.pool.acquire().await?,
-                since: Instant::now(),
-            },
+        let take = async {
+            let turn = Arc::clone(&self.turns).acquire_owned().await;
+            let turn = turn.map_err(|_| sqlx::Error::PoolClosed)?;
+            let kept = self.pop();
+            let was_kept = kept.is_some();
+            let kept = match kept {
+                Some(kept) => kept,
+                None => Kept::new(self.pool.acquire().await?),
+            };
+            Ok(Taken {
+                kept: Some(kept),
+                was_kept,
+                home: Arc::clone(self),
+                turn: Some(turn),
+            })
         };
-        Ok(Taken {
-            kept: Some(kept),
-            was_kept,
-            home: Arc::clone(self),
-            _turn: turn,
-        })
+        timeout(self.pool.options().get_acquire_timeout(), take)
+            .await
+            .map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
     fn pop(&self) -> Option<Kept> {
-        let mut all = self.kept.lock();
-        std::iter::from_fn(|| all.pop()).find(Kept::is_fresh)
+        self.drop_stale();
+        self.kept.lock().pop()
     }
 
-    fn keep(&self, connection: Kept) {
-        let mut all = self.kept.lock();
-        all.retain(Kept::is_fresh);
+    fn keep(&self, mut connection: Kept, turn: Option<OwnedSemaphorePermit>) {
         if self.keeps && connection.is_fresh() && !self.pool.is_closed() {
-            all.push(connection);
+            connection.used = Instant::now();
+            self.kept.lock().push(connection);
+        } else {
+            connection.return_to_pool(turn);
         }
+    }
+
+    fn drop_stale(&self) {
+        let stale: Vec<Kept> = self.kept.lock().extract_if(.., |kept| !kept.is_fresh()).collect();
+        stale.into_iter().for_each(|kept| kept.return_to_pool(None));
+    }
+
+    fn drop_all(&self) {
+        let all = std::mem::take(&mut *self.kept.lock());
+        all.into_iter().for_each(|kept| kept.return_to_pool(None));
     }
 
     /// Those that nobody uses.
     pub fn idle(&self) -> usize {
+        self.drop_stale();
         self.pool.num_idle() + self.kept.lock().len()
     }
 
@@ -105,16 +144,14 @@ impl Connections {
     pub async fn close(&self) {
         // What is handed back from now on goes to the pool, as that is closed.
         let closing = self.pool.close();
-        self.kept.lock().clear();
+        self.drop_all();
         closing.await;
     }
 }
 
 impl Drop for Connections {
     fn drop(&mut self) {
-        for kept in self.kept.get_mut().drain(..) {
-            end(kept, Handle::try_current().is_err());
-        }
+        self.drop_all();
     }
 }
 
@@ -123,42 +160,60 @@ pub struct Taken {
     kept: Option<Kept>,
     was_kept: bool,
     home: Arc<Connections>,
-    _turn: OwnedSemaphorePermit,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Taken {
-    /// Whether the pool has not been asked, and it may have died since it was used last.
+    /// Whether the pool was not asked, so that it may have died since it was used last.
     pub fn was_kept(&self) -> bool {
         self.was_kept
+    }
+
+    /// Whether it was used so short a time ago that it hardly has died since.
+    pub fn was_just_used(&self) -> bool {
+        self.kept
+            .as_ref()
+            .is_some_and(|kept| kept.used.elapsed() < JUST_NOW)
+    }
+
+    /// Whether its server answers.
+    pub async fn is_alive(&mut self) -> bool {
+        matches!(timeout(PATIENCE, self.ping()).await, Ok(Ok(())))
+    }
+
+    /// Another one in its place, which the pool has asked: it is dead, and so may be all that are kept.
+    pub async fn replace(&mut self) -> Result<(), sqlx::Error> {
+        self.close();
+        self.home.drop_all();
+        self.kept = Some(Kept::new(self.home.pool.acquire().await?));
+        self.was_kept = false;
+        Ok(())
     }
 
     /// For the next one: it is in no transaction, and all its answers were read.
     pub fn give_back(mut self) {
         if let Some(kept) = self.kept.take() {
-            self.home.keep(kept);
+            let home = Arc::clone(&self.home);
+            home.keep(kept, self.turn.take());
         }
     }
 
-    /// Ends the connection.
+    /// Ends the connection at once, whatever its server does.
     pub fn end(mut self) {
-        if let Some(mut kept) = self.kept.take() {
-            kept.connection.close_on_drop();
-            end(kept, Handle::try_current().is_err());
-        }
+        self.close();
     }
-}
 
-/// Drops a connection. Without a runtime that would panic, as it is a task; then the server sees the process end.
-fn end(kept: Kept, is_without_runtime: bool) {
-    if is_without_runtime {
-        std::mem::forget(kept.connection);
+    fn close(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            drop(kept.connection.detach());
+        }
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
         if let Some(kept) = self.kept.take() {
-            end(kept, Handle::try_current().is_err());
+            kept.return_to_pool(self.turn.take());
         }
     }
 }

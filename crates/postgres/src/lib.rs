@@ -15,6 +15,7 @@ mod write;
 
 pub use autocommit::Autocommit;
 pub use coalesce::{CoalesceSettings, Coalescer};
+pub use connections::Taken;
 pub use errors::{is_about_others, is_away, problem_of, violated_constraint};
 pub use migrations::{MigrationError, migrate, pending};
 pub use page_token::{PageTokens, page_size};

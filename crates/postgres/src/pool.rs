@@ -10,9 +10,10 @@ use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::autocommit::Autocommit;
-use crate::connections::Connections;
+use crate::connections::{Connections, PATIENCE, Taken};
 use crate::replicas::Replicas;
 
 /// How to reach the database.
@@ -96,7 +97,16 @@ impl Database {
         &self.primary
     }
 
-    /// For what needs a connection for itself.
+    /// For several statements in a row.
+    pub async fn connection(&self) -> Result<Taken, sqlx::Error> {
+        let mut taken = self.connections.take().await?;
+        if taken.was_kept() && !taken.is_alive().await {
+            taken.replace().await?;
+        }
+        Ok(taken)
+    }
+
+    /// For what needs a connection for itself, and seldom.
     pub fn pool(&self) -> &PgPool {
         self.connections.pool()
     }
@@ -119,7 +129,8 @@ impl Database {
 
     /// Whether the primary answers.
     pub async fn ping(&self) -> bool {
-        sqlx::query("SELECT 1").execute(self.primary()).await.is_ok()
+        let question = sqlx::query("SELECT 1").execute(self.primary());
+        matches!(timeout(PATIENCE, question).await, Ok(Ok(_)))
     }
 
     /// Writes the state of the pools to the metrics.

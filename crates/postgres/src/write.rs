@@ -6,7 +6,6 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clock::Clock;
 use problem::{Problem, codes};
@@ -15,11 +14,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::connections::Taken;
+use crate::connections::{PATIENCE, Taken};
 use crate::{Database, problem_of};
-
-/// For a kept connection to begin a transaction.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -84,21 +80,17 @@ impl Database {
 
 impl WriteTx {
     async fn begin(database: &Database) -> Result<Self, WriteError> {
-        loop {
-            let mut taken = database.connections().take().await?;
+        let mut taken = database.connections().take().await?;
+        if taken.was_kept() {
             let begin = taken.execute(sqlx::raw_sql("BEGIN"));
-            let fault = match timeout(PATIENCE, begin).await {
-                Ok(Ok(_)) => return Ok(Self::on(taken, database)),
-                Ok(Err(fault)) => fault,
-                Err(_) => sqlx::Error::PoolTimedOut,
-            };
-            // A kept one may have died in the meantime: nothing has happened yet.
-            let may_have_died = taken.was_kept();
-            taken.end();
-            if !may_have_died {
-                return Err(fault.into());
+            if let Ok(Ok(_)) = timeout(PATIENCE, begin).await {
+                return Ok(Self::on(taken, database));
             }
+            // It has died in the meantime: nothing has happened yet.
+            taken.replace().await?;
         }
+        taken.execute(sqlx::raw_sql("BEGIN")).await?;
+        Ok(Self::on(taken, database))
     }
 
     fn on(connection: Taken, database: &Database) -> Self {
@@ -166,8 +158,10 @@ impl Drop for WriteTx {
     fn drop(&mut self) {
         if let (Some(mut connection), Ok(runtime)) = (self.connection.take(), Handle::try_current()) {
             runtime.spawn(async move {
-                if connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
-                    connection.end();
+                let rollback = connection.execute(sqlx::raw_sql("ROLLBACK"));
+                match timeout(PATIENCE, rollback).await {
+                    Ok(Ok(_)) => connection.give_back(),
+                    _ => connection.end(),
                 }
             });
         }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use postgres::{Database, DatabaseSettings};
 use sqlx::{Connection, Executor, PgConnection};
-use test_support::TestDatabase;
+use test_support::{TestDatabase, TestProxy, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn pool_of(test: &TestDatabase, connections: u32) -> Database {
     let settings = DatabaseSettings {
@@ -124,4 +126,35 @@ async fn a_refused_statement_does_not_spoil_the_connection() {
         .await
         .unwrap();
     assert_eq!(many.len(), 5000);
+}
+
+/// A server whose host is gone without a word: who gives up leaves no place in the pool behind, and nobody waits for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_a_server_that_falls_silent_takes_no_place_in_the_pool_with_it() {
+    let test = TestDatabase::new("notification").await;
+    let proxy = TestProxy::before(&test.url(), 5432).await;
+    let settings = DatabaseSettings {
+        url: proxy.url(&test.url()).into(),
+        max_connections: 4,
+        acquire_timeout_seconds: 1,
+        ..test.settings()
+    };
+    let db = Database::connect(&settings, "notification", clock::Clock::system()).unwrap();
+    join_all((0..40).map(|number| read(&db, number))).await;
+    assert!(db.pool().size() > 0);
+    proxy.freeze();
+    let given_up = (0..12).map(|number| tokio::time::timeout(Duration::from_millis(300), read(&db, number)));
+    assert!(join_all(given_up).await.iter().all(Result::is_err));
+    // The ones that are silent are closed, and no others come.
+    let refused = eventually(PATIENCE, || async {
+        let answer = write(&db, 1).await;
+        (db.pool().size() <= 1).then_some(answer)
+    });
+    assert!(refused.await.is_err());
+    assert!(!db.ping().await);
+    proxy.cut();
+    proxy.thaw();
+    eventually(PATIENCE, || async { read(&db, 7).await.ok() }).await;
+    let reads = join_all((0..40).map(|number| read(&db, number))).await;
+    assert!(reads.iter().all(Result::is_ok), "{reads:?}");
 }

@@ -3,8 +3,9 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
-    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION,
-    REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -72,11 +73,14 @@ pub fn cors(settings: &HttpSettings) -> CorsLayer {
             ETAG,
             LOCATION,
             RETRY_AFTER,
+            CONTENT_DISPOSITION,
             name("x-request-id"),
             name("idempotent-replayed"),
             name("x-ratelimit-limit"),
             name("x-ratelimit-remaining"),
             name("x-ratelimit-reset"),
+            name("ratelimit"),
+            name("ratelimit-policy"),
         ])
         .max_age(Duration::from_mins(10))
 }

@@ -81,6 +81,7 @@ impl Addresses {
             amqp: servers.amqp.clone(),
             amqp_management: servers.amqp_management.clone(),
             supervisor,
+            stopping: false,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::storage::preferences;
 /// The caller's preferences.
 pub async fn get(app: &Notification, caller: &Caller) -> Result<Preferences, Problem> {
     let user = caller.user()?.id;
-    let mut connection = app.db.pool().acquire().await.map_err(problem_of)?;
+    let mut connection = app.db.connection().await.map_err(problem_of)?;
     let mut found = preferences::of_users(&mut connection, &[user.0])
         .await
         .map_err(problem_of)?;
