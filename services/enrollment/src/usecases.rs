@@ -15,8 +15,10 @@ pub mod take_seats;
 
 use access_token::{Caller, User, permissions};
 use problem::{Problem, codes};
+use typed_id::CourseId;
 
 use crate::app::Enrollment as App;
+use crate::projections;
 use crate::storage::courses::Course;
 use crate::storage::enrollments::Enrollment;
 use crate::storage::sections as sections_of;
@@ -37,12 +39,22 @@ async fn section_of(app: &App, enrollment: &Enrollment) -> Result<Option<(String
     Ok(section.map(|section| (section.name, section.term)))
 }
 
-/// The caller, when staff of the course. Who may not even see the course learns nothing of it.
-fn staff_of<'a>(caller: &'a Caller, course: Option<&Course>) -> Result<&'a User, Problem> {
+/// The course, when the caller is its staff. Who may not even see it learns nothing of it. What is known may be a moment old, so that
+/// nobody is refused, or told that there is nothing, before the catalogue was asked.
+async fn staff_course(app: &App, caller: &Caller, id: CourseId) -> Result<Course, Problem> {
     let user = caller.user()?;
-    match course {
-        Some(course) if is_staff(user, course) => Ok(user),
+    match projections::course(app, id, |course| is_staff(user, course)).await? {
+        Some(course) if is_staff(user, &course) => Ok(course),
         Some(course) if course.is_open() => Err(Problem::new(&codes::PERMISSION_DENIED)),
         _ => Err(Problem::new(&codes::NOT_FOUND)),
     }
+}
+
+/// As [`staff_course`], and one that is not archived.
+async fn staff_course_in_use(app: &App, caller: &Caller, id: CourseId) -> Result<Course, Problem> {
+    let course = staff_course(app, caller, id).await?;
+    if course.is_archived {
+        return Err(Problem::new(&codes::COURSE_ARCHIVED));
+    }
+    Ok(course)
 }

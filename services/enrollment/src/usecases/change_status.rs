@@ -65,12 +65,11 @@ pub async fn change_status(
         .await
         .map_err(postgres::problem_of)?;
     let found = found.ok_or_else(not_found)?;
-    let course = projections::course(app, found.course_id, |_| true)
+    let user = caller.user()?;
+    let course = projections::course(app, found.course_id, |course| is_staff(user, course))
         .await?
+        .filter(|course| is_staff(user, course))
         .ok_or_else(not_found)?;
-    if !is_staff(caller.user()?, &course) {
-        return Err(not_found());
-    }
     let now = app.clock.now();
     let (title, limited) = (course.title.clone(), course.seat_limit.is_some());
     let changed = app.db.write(move |mut tx| async move {

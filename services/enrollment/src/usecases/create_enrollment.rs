@@ -3,7 +3,7 @@ use event_bus::outbox::Cause;
 use problem::{Problem, codes};
 use typed_id::{CourseId, UserId};
 
-use super::staff_of;
+use super::staff_course_in_use;
 use super::take_seats::{Application, Enrolled, Wish};
 use crate::app::Enrollment as App;
 use crate::projections;
@@ -16,11 +16,7 @@ pub async fn create_enrollment(
     student: UserId,
     wish: Wish,
 ) -> Result<Enrolled, Problem> {
-    let course = projections::course(app, course, |_| true).await?;
-    staff_of(caller, course.as_ref())?;
-    let Some(course) = course.filter(|c| !c.is_archived) else {
-        return Err(Problem::new(&codes::COURSE_ARCHIVED));
-    };
+    let course = staff_course_in_use(app, caller, course).await?;
     match projections::user(app, student, |user| user.is_active).await? {
         Some(user) if user.is_active => {}
         _ => return Err(Problem::new(&codes::UNKNOWN_USER)),

@@ -16,7 +16,10 @@ pub async fn get_enrollment(app: &App, caller: &Caller, id: EnrollmentId) -> Res
         .await
         .map_err(postgres::problem_of)?;
     let enrollment = found.ok_or_else(not_found)?;
-    let course = projections::course(app, enrollment.course_id, |_| true).await?;
+    let course = projections::course(app, enrollment.course_id, |course| {
+        enrollment.user_id == user.id || is_staff(user, course)
+    })
+    .await?;
     let staff = course.as_ref().is_some_and(|course| is_staff(user, course));
     if enrollment.user_id != user.id && !staff {
         return Err(not_found());

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use typed_id::{CourseId, EnrollmentId, UserId};
 use uuid::Uuid;
 
-use super::{events, staff_of};
+use super::{events, staff_course_in_use};
 use crate::app::Enrollment as App;
 use crate::domain::status::Status;
 use crate::domain::step::{Refusal, Seats, Step, step};
@@ -103,11 +103,7 @@ pub async fn import_enrollments(
     course: CourseId,
     source: Source,
 ) -> Result<Vec<RowReport>, Problem> {
-    let course = projections::course(app, course, |_| true).await?;
-    staff_of(caller, course.as_ref())?;
-    let Some(course) = course.filter(|c| !c.is_archived) else {
-        return Err(Problem::new(&codes::COURSE_ARCHIVED));
-    };
+    let course = staff_course_in_use(app, caller, course).await?;
     let (id, dry_run) = (course.id, source.dry_run);
     // Megabytes of text are no work for the threads that serve.
     let reading = tokio::task::spawn_blocking(move || read(id, &source));

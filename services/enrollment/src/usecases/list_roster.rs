@@ -3,7 +3,7 @@ use problem::Problem;
 use typed_id::{CourseId, EnrollmentId, SectionId, UserId};
 
 use super::list_mine::{Page, Paging, page};
-use super::staff_of;
+use super::staff_course;
 use crate::app::Enrollment as App;
 use crate::domain::status::Status;
 use crate::projections;
@@ -18,8 +18,7 @@ pub async fn list_roster(
     section: Option<SectionId>,
     paging: Paging,
 ) -> Result<Page, Problem> {
-    let known = projections::course(app, course, |_| true).await?;
-    staff_of(caller, known.as_ref())?;
+    staff_course(app, caller, course).await?;
     let scope = format!("enrollments:roster:{course}:{status:?}:{section:?}");
     let before: Option<EnrollmentId> = app.pages.open(&scope, paging.token.as_deref())?;
     let fetch = || {

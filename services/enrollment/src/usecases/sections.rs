@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use typed_id::{CourseId, SectionId};
 
 use super::list_mine::Paging;
-use super::staff_of;
+use super::staff_course_in_use;
 use crate::app::Enrollment as App;
 use crate::projections;
 use crate::storage::courses::Course;
@@ -75,19 +75,11 @@ impl Changes {
     }
 }
 
-async fn course_of_staff(app: &App, caller: &Caller, id: CourseId) -> Result<Course, Problem> {
-    let course = projections::course(app, id, |_| true).await?;
-    staff_of(caller, course.as_ref())?;
-    course
-        .filter(|course| !course.is_archived)
-        .ok_or_else(|| Problem::new(&codes::COURSE_ARCHIVED))
-}
-
 /// The section and its course, for the staff of that course; nobody else learns that it exists.
 async fn of_staff(app: &App, caller: &Caller, id: SectionId) -> Result<Section, Problem> {
     let found = sections::by_id(app.db.primary(), id).await.map_err(problem_of)?;
     let section = found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    match course_of_staff(app, caller, section.course_id).await {
+    match staff_course_in_use(app, caller, section.course_id).await {
         Ok(_) => Ok(section),
         Err(problem) if problem.code() == &codes::PERMISSION_DENIED => Err(Problem::new(&codes::NOT_FOUND)),
         Err(problem) => Err(problem),
@@ -100,7 +92,7 @@ pub async fn create(
     course: CourseId,
     changes: Changes,
 ) -> Result<Section, Problem> {
-    let course = course_of_staff(app, caller, course).await?;
+    let course = staff_course_in_use(app, caller, course).await?;
     let now = app.clock.now();
     let section = changes.apply(Section {
         id: SectionId::new(now),
