@@ -102,7 +102,7 @@ fn lock(folder: &Path) -> Result<Option<fs::File>> {
     let (mut locked, mut running) = (false, None);
     wait_until("the run before has stopped", Duration::from_mins(2), || {
         locked = file.try_lock().is_ok();
-        running = Status::read(folder).filter(|status| !status.stopping);
+        running = Status::running(folder);
         locked || running.is_some()
     })?;
     if let Some(status) = running {

@@ -45,6 +45,11 @@ impl Status {
         status.supervisor.is_alive().then_some(status)
     }
 
+    /// As [`Status::read`], unless it is about to end.
+    pub fn running(folder: &Path) -> Option<Self> {
+        Self::read(folder).filter(|status| !status.stopping)
+    }
+
     /// What the file says, also when a killed supervisor left it behind.
     pub fn last(folder: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()

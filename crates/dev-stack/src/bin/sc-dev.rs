@@ -141,9 +141,9 @@ fn run_detached(options: &Options) -> Result<()> {
     let mut ended = None;
     wait_until("the stack is ready", Duration::from_mins(30), || {
         ended = child.try_wait().ok().flatten();
-        ended.is_some() || Status::read(&folder).is_some()
+        ended.is_some() || Status::running(&folder).is_some()
     })?;
-    match Status::read(&folder) {
+    match Status::running(&folder) {
         Some(status) => println!("{}", status.table(&folder)),
         None => bail!("it ended\n{}", tail(&log)),
     }
