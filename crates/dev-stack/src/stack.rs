@@ -99,12 +99,20 @@ pub fn run(options: &Options) -> Result<()> {
 fn lock(folder: &Path) -> Result<Option<fs::File>> {
     fs::create_dir_all(folder)?;
     let file = fs::File::create(folder.join("run.lock"))?;
-    let (mut locked, mut running) = (false, None);
-    wait_until("the run before has stopped", Duration::from_mins(2), || {
-        locked = file.try_lock().is_ok();
-        running = Status::running(folder);
-        locked || running.is_some()
-    })?;
+    let (mut locked, mut running) = (file.try_lock().is_ok(), None);
+    if !locked {
+        println!("another run of this checkout is starting or stopping; waiting for it");
+    }
+    // A first build takes minutes.
+    wait_until(
+        "the other run has started or stopped",
+        Duration::from_mins(15),
+        || {
+            locked = locked || file.try_lock().is_ok();
+            running = Status::running(folder);
+            locked || running.is_some()
+        },
+    )?;
     if let Some(status) = running {
         println!("already running here\n{}", status.table(folder));
         return Ok(None);
