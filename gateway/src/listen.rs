@@ -124,6 +124,7 @@ impl Listener {
         let held = Held {
             _place: place,
             _of_ip: of_ip,
+            _counted: Counted::new(),
         };
         let _ = stream.set_nodelay(true);
         let mut stream = Box::pin(TimeoutStream::new(stream));
@@ -239,6 +240,23 @@ fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
 struct Held {
     _place: OwnedSemaphorePermit,
     _of_ip: OfIp,
+    _counted: Counted,
+}
+
+/// An open connection in the metrics.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        metrics::gauge!("http_connections").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("http_connections").decrement(1.0);
+    }
 }
 
 /// Open connections of each address.

@@ -1,5 +1,6 @@
 //! Every RPC with an HTTP rule as a route, through one generic handler.
 
+mod body;
 mod endpoint;
 mod files;
 mod reply;
@@ -15,10 +16,8 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use contracts::{Method, Rest, RestInput, RestVisitor};
 use futures::StreamExt;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Uri};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use problem::{Problem, codes};
+use problem::{Kind, Problem, codes};
 use request_context::{RequestContext, header};
 use rpc_client::RpcClient;
 
@@ -101,14 +100,19 @@ async fn serve_or_share(
     let path =
         path.map_err(|_| Problem::new(&codes::MALFORMED_REQUEST).with_detail("the path is not UTF-8"))?;
     let whole = uri.path_and_query().map_or("", |whole| whole.as_str());
-    // Who waited for somebody else's refusal is answered in person.
-    if let Some(key) = gateway.shared.key(endpoint.method, &admitted.caller, whole)
-        && let Some(answer) = gateway
+    if let Some(key) = gateway.shared.key(endpoint.method, &admitted.caller, whole) {
+        match gateway
             .shared
             .get(key, fetch(gateway, endpoint, &path, uri))
-            .await?
-    {
-        return Ok(answer.response(headers));
+            .await
+        {
+            Ok(Some(answer)) => return Ok(answer.response(headers)),
+            // Who waited for somebody else's refusal is answered in person.
+            Ok(None) => {}
+            // So is who is signed in, when nobody may have it.
+            Err(problem) if problem.kind() == Kind::Unauthenticated && admitted.token.is_some() => {}
+            Err(problem) => return Err(problem),
+        }
     }
     let is_write = endpoint.method.http.is_some_and(|http| http.verb != "GET");
     let served = serve(gateway, endpoint, admitted.token, path, uri, headers, body).await;
@@ -131,6 +135,7 @@ async fn fetch(
         path: &path,
         query: uri.query(),
         body: b"",
+        is_file: false,
     })?;
     let context = RequestContext {
         authorization: None,
@@ -164,24 +169,13 @@ async fn serve(
     let method = endpoint.method;
     let _place = gateway.shedding.enter(method.policy.rate_class, method.service)?;
     let idempotency_key = idempotency_key(headers)?;
-    // What says that it is too large is refused before it is sent.
-    if hyper::body::Body::size_hint(&body).lower() > endpoint.method.policy.max_body_bytes as u64 {
-        return Err(Problem::new(&codes::PAYLOAD_TOO_LARGE));
-    }
-    let reading = Limited::new(body, endpoint.method.policy.max_body_bytes).collect();
-    let Ok(body) = tokio::time::timeout(gateway.body_timeout, reading).await else {
-        return Err(Problem::new(&codes::MALFORMED_REQUEST).with_detail("the body did not arrive in time"));
-    };
-    let body = body.map_err(unreadable)?.to_bytes();
-    if !body.is_empty() && !endpoint.method.policy.ignores_body {
-        check_content_type(headers)?;
-        check_not_compressed(headers)?;
-    }
+    let body = body::read(&method.policy, headers, uri.query(), body, gateway.body_timeout).await?;
     let path: Vec<(&str, &str)> = path.iter().collect();
     let request = (endpoint.bind)(RestInput {
         path: &path,
-        query: uri.query(),
-        body: &body,
+        query: body.query.as_deref(),
+        body: &body.bytes,
+        is_file: body.is_file,
     })?;
     let context = RequestContext {
         authorization: token.map(Into::into),
@@ -199,49 +193,6 @@ async fn serve(
         *response.body_mut() = Body::from_stream(first.into_data_stream().chain(more));
     }
     Ok(response)
-}
-
-fn unreadable(fault: Box<dyn std::error::Error + Send + Sync>) -> Problem {
-    if fault.is::<LengthLimitError>() {
-        Problem::new(&codes::PAYLOAD_TOO_LARGE)
-    } else {
-        Problem::new(&codes::MALFORMED_REQUEST).with_source(fault)
-    }
-}
-
-/// `application/json`, in UTF-8 where it says a charset.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let unsupported = || Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE);
-    let mut given = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (given.next(), given.next()) else {
-        return Err(unsupported());
-    };
-    let value = value.to_str().map_err(|_| unsupported())?;
-    let mut parts = value.split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-    let is_utf8 = parts.all(|parameter| match parameter.split_once('=') {
-        Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => {
-            charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        }
-        _ => true,
-    });
-    if is_json && is_utf8 {
-        Ok(())
-    } else {
-        Err(unsupported())
-    }
-}
-
-/// A body is read as it is: unpacked it could be of any size.
-fn check_not_compressed(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
-    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        Ok(())
-    } else {
-        Err(Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE).with_detail("a compressed body is not taken"))
-    }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {

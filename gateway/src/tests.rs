@@ -7,6 +7,7 @@ mod connections;
 mod edge;
 mod errors;
 mod expectations;
+mod files;
 mod frames;
 mod health;
 mod http2;

@@ -1,7 +1,7 @@
 //! A client as others would write one: plain HTTP and JSON.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
 /// The API as one caller sees it.
@@ -103,6 +103,13 @@ impl Api {
         self.try_send(method, path, body, headers).await.unwrap()
     }
 
+    /// Sends a file as the body.
+    pub async fn post_file(&self, path: &str, content_type: &str, file: impl Into<Vec<u8>>) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.base));
+        let request = request.header("content-type", content_type).body(file.into());
+        self.answer(request).await.unwrap()
+    }
+
     /// Sends a request whose connection may break.
     pub async fn try_send(
         &self,
@@ -112,15 +119,19 @@ impl Api {
         headers: &[(&str, &str)],
     ) -> Result<Answer, reqwest::Error> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
         if let Some(body) = body {
             request = request.json(&body);
         }
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             request = request.header(name, HeaderValue::from_str(value).unwrap());
+        }
+        self.answer(request).await
+    }
+
+    async fn answer(&self, mut request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

@@ -213,17 +213,20 @@ impl World {
             | "DeleteUserSession"
             | "DeleteUserSessions"
             | "DeleteUserTotp"
+            | "ExportUser"
             | "DeleteIdentity" => self.third.id.clone(),
-            "GetOperation" | "GetOperationResult" => self.operation.clone(),
+            "GetOperation" | "GetOperationResult" | "DeleteUser" => self.operation.clone(),
             "PutRole" => "assistant".to_owned(),
-            "UpdateTopic" | "DeleteTopic" => things.topic.clone(),
-            "UpdateVideo" | "DeleteVideo" => things.video.clone(),
-            "UpdateCategory" | "DeleteCategory" => things.category.clone(),
+            "GetTopic" | "UpdateTopic" | "DeleteTopic" => things.topic.clone(),
+            "GetVideo" | "UpdateVideo" | "DeleteVideo" => things.video.clone(),
+            "GetCategory" | "UpdateCategory" | "DeleteCategory" => things.category.clone(),
             "GetEnrollment" | "UpdateEnrollment" => things.enrollment.clone(),
             "UpdateSection" | "DeleteSection" => things.section.clone(),
             "MarkRead" => self.notification.clone(),
             "GetExam" | "UpdateExam" | "DeleteExam" | "PublishExam" => things.exam.exam.clone(),
-            "UpdateQuestion" | "DeleteQuestion" => things.exam.question.clone(),
+            "GetQuestion" | "ListQuestionVersions" | "UpdateQuestion" | "DeleteQuestion" => {
+                things.exam.question.clone()
+            }
             "GetAttempt" | "SubmitAttempt" | "GetResult" => things.exam.attempt.clone(),
             "GetWebhook"
             | "UpdateWebhook"
@@ -244,7 +247,11 @@ impl World {
             "Login" => json!({"email": "nobody@journey.test", "password": "wrong"}),
             "ImportUsers" => json!({"content": "email,full_name\nmade@journey.test,Made\n"}),
             "IssueAccountToken" => json!({"client_id": self.third.id, "client_secret": "sa_nonsense"}),
-            "ConfirmTotp" => json!({"code": "000000"}),
+            "ConfirmEmail" => json!({"token": "ce_nonsense"}),
+            "ChangeEmail" => {
+                json!({"new_email": format!("moved{cell}@journey.test"), "current_password": "wrong"})
+            }
+            "ConfirmTotp" | "RenewRecoveryCodes" => json!({"code": "000000"}),
             "ImpersonateUser" => json!({"reason": "a ticket"}),
             "CreateServiceAccount" => json!({"name": "registrar", "permissions": ["users:read"]}),
             "FinishOidc" => json!({"code": "nonsense", "state": "os_nonsense", "verifier": "ov_nonsense"}),
@@ -378,8 +385,12 @@ async fn every_cell_of_the_table_holds() {
         teacher(&stack, &boss, "ece").await,
     );
     let inbox = ada.api.get("/api/v1/users/me/notifications").await.expect(200);
-    let file = json!({"content": "email,full_name\nfirst@journey.test,First\n"});
-    let begun = boss.api.post("/api/v1/users/import", file).await.expect(202);
+    let file = "email,full_name\nfirst@journey.test,First\n";
+    let begun = boss
+        .api
+        .post_file("/api/v1/users/import", "text/csv", file)
+        .await
+        .expect(202);
     let operation = text(&begun, "id").to_owned();
     let path = format!("/api/v1/operations/{operation}");
     stack

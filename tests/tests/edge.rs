@@ -1,7 +1,7 @@
 //! The edge: every error is a problem document, and Redis may be away or frozen.
 
 use dev_stack::servers::PrivateRedis;
-use journeys::people::{admin, student};
+use journeys::people::{PASSWORD, admin, student};
 use journeys::{Answer, Stack, StackOptions};
 use reqwest::Method;
 use serde_json::json;
@@ -197,6 +197,54 @@ async fn an_idempotency_key_makes_a_repetition_safe() {
         )
         .await;
     check_problem(&other, 422, "idempotency_key_reused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_counts_before_signing_in_and_for_secrets() {
+    let stack = Stack::start().await;
+    let key = [("idempotency-key", "5f0c2a86-6c0e-4b1b-9d6e-3a4f5f7d1c11")];
+    let api = stack.api();
+    let ada = json!({"email": "ada@journey.test", "password": PASSWORD, "full_name": "Ada"});
+    let send =
+        async |path, body: &serde_json::Value| api.send(Method::POST, path, Some(body.clone()), &key).await;
+    let register = "/api/v1/auth/register";
+    let first = send(register, &ada).await;
+    assert_eq!(first.header("location"), Some("/api/v1/users/me"));
+    let again = send(register, &ada).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.header("location"), Some("/api/v1/users/me"));
+    assert_eq!(again.expect(201), first.expect(201));
+    let mut other = ada.clone();
+    other["password"] = json!("another long secret");
+    check_problem(&send(register, &other).await, 422, "idempotency_key_reused");
+
+    // Each sign-in is one of its own.
+    let login = json!({"email": "ada@journey.test", "password": PASSWORD});
+    let (one, two) = (
+        send("/api/v1/auth/login", &login).await,
+        send("/api/v1/auth/login", &login).await,
+    );
+    assert_eq!(two.header("idempotent-replayed"), None);
+    assert_ne!(one.expect(200)["refresh_token"], two.expect(200)["refresh_token"]);
+
+    let boss = admin(&stack).await;
+    let account = json!({"name": "Registrar", "permissions": ["users:read"]});
+    let create = async || {
+        let body = Some(account.clone());
+        boss.api
+            .send(Method::POST, "/api/v1/service-accounts", body, &key)
+            .await
+    };
+    let first = create().await.expect(201);
+    let again = create().await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let again = again.expect(201);
+    assert!(
+        again["client_secret"]
+            .as_str()
+            .is_some_and(|secret| !secret.is_empty())
+    );
+    assert_eq!(again, first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -338,6 +338,13 @@ async fn a_teacher_enrols_a_class_from_a_file() {
     assert!(roster().await.is_empty());
     import("", ["created", "refused", "created"]).await;
     import("", ["unchanged", "refused", "unchanged"]).await;
+    let path = format!("{course}/import?dry_run=true");
+    let raw = deniz.api.post_file(&path, "text/csv", content).await.expect(200);
+    assert_eq!(
+        (&raw["unchanged"], &raw["refused"]),
+        (&json!(2), &json!(1)),
+        "{raw}"
+    );
     let mut found: Vec<_> = roster().await;
     found.sort_by_key(|one| one["full_name"].to_string());
     let found: Vec<_> = found

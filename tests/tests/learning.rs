@@ -7,6 +7,75 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_completes_a_course_keeps_its_content_and_may_go_on_to_the_next() {
+    let stack = Stack::start().await;
+    let boss = admin(&stack).await;
+    let (deniz, ada) = (
+        teacher(&stack, &boss, "deniz").await,
+        student(&stack, "ada").await,
+    );
+    let first = text(&course(&deniz, "Matematik I").await, "id").to_owned();
+    let next = text(&course(&deniz, "Matematik II").await, "id").to_owned();
+    let prerequisites = json!({"prerequisites": {"course_ids": [first]}});
+    let path = format!("/api/v1/courses/{next}");
+    deniz.api.patch(&path, prerequisites).await.expect(200);
+    let topics = format!("/api/v1/courses/{first}/topics");
+    let topic = deniz.api.post(&topics, json!({"title": "Limit"})).await;
+    let videos = format!("/api/v1/courses/{first}/videos");
+    let video = json!({"youtube_id": "abcdefghijk", "title": "Limit", "duration_seconds": 10});
+    let video = deniz.api.post(&videos, video).await;
+
+    // Where a 201 points to, there it is; and a known answer is not sent again.
+    for (made, list) in [(&topic, &topics), (&video, &videos)] {
+        for path in [made.header("location").unwrap(), list] {
+            let found = deniz.api.get(path).await;
+            let tag = found.header("etag").unwrap().to_owned();
+            found.expect(200);
+            let known = [("if-none-match", tag.as_str())];
+            let again = deniz.api.send(Method::GET, path, None, &known).await;
+            assert_eq!(again.status, 304, "{path}");
+        }
+    }
+    let at = video.header("location").unwrap().to_owned();
+    for path in [&videos, &at] {
+        let refused = ada.api.get(path).await;
+        assert_eq!((refused.status, refused.code()), (403, "not_enrolled"), "{path}");
+    }
+    enroll(&ada, &first).await;
+    let listed = ada.api.get(&videos).await.expect(200);
+    assert_eq!(listed["videos"][0], ada.api.get(&at).await.expect(200));
+    assert_eq!(
+        (
+            &listed["videos"][0]["youtube_id"],
+            &listed["videos"][0]["youtube_status"]
+        ),
+        (&json!("abcdefghijk"), &json!(""))
+    );
+
+    let missing = ada.api.post(&format!("{path}/enroll"), json!({})).await;
+    assert_eq!(missing.code(), "prerequisite_missing");
+    ada.api.get(&format!("{at}/embed")).await.expect(200);
+    let report = json!({"watched_seconds": 10, "total_seconds": 10});
+    let whole = ada.api.post(&format!("{at}/progress"), report).await.expect(200);
+    assert_eq!(whole["completed"], true);
+    stack
+        .eventually(|| async {
+            let mine = ada.api.get("/api/v1/users/me/enrollments").await.expect(200);
+            (mine["enrollments"][0]["status"] == "completed").then_some(())
+        })
+        .await;
+    enroll(&ada, &next).await;
+    for path in [&videos, &at, &format!("{at}/embed"), &format!("{at}/progress")] {
+        ada.api.get(path).await.expect(200);
+    }
+    let again = ada
+        .api
+        .post(&format!("/api/v1/courses/{first}/enroll"), json!({}))
+        .await;
+    assert_eq!(again.expect(200)["status"], "completed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_learner_watches_and_sits_an_exam() {
     let stack = Stack::start().await;
     let boss = admin(&stack).await;
@@ -238,6 +307,27 @@ async fn questions_are_imported_through_the_api() {
             deniz.api.post(&import, body.clone()).await.status,
             status,
             "{body}"
+        );
+    }
+    // The file itself, raw or in a form; its format is seen.
+    let xml = "<quiz><question type=\"truefalse\"><questiontext><text>T</text></questiontext>\
+               <answer fraction=\"100\"><text>true</text></answer>\
+               <answer fraction=\"0\"><text>false</text></answer></question></quiz>";
+    let form = format!(
+        "--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"bank.xml\"\r\n\r\n{xml}\r\n--cut--\r\n"
+    );
+    for (content_type, file) in [
+        ("text/plain", "What?\nA) a\nB) b\nANSWER: B\n"),
+        ("application/octet-stream", "2 + 2 = ? { =4 ~5 }"),
+        ("text/xml", xml),
+        ("multipart/form-data; boundary=cut", &form),
+    ] {
+        let path = format!("{import}?dry_run=true");
+        let tried = deniz.api.post_file(&path, content_type, file).await.expect(200);
+        assert_eq!(
+            (&tried["dry_run"], &tried["imported"]),
+            (&json!(true), &json!(1)),
+            "{tried}"
         );
     }
     let file = deniz

@@ -39,7 +39,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ),
     (
         "GetEnrollmentState",
-        &["exam", "notification", "reporting", "video_progress"],
+        &["catalog", "exam", "notification", "reporting", "video_progress"],
     ),
     ("GetHeldOperation", &["auth"]),
     ("GetHeldOperationResult", &["auth"]),

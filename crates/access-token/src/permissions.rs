@@ -7,6 +7,8 @@ pub const ROLES_WRITE: &str = "roles:write";
 pub const AUDIT_READ: &str = "audit:read";
 /// Acting as another user.
 pub const USERS_IMPERSONATE: &str = "users:impersonate";
+/// Exports and erasures of what is held of others.
+pub const PERSONAL_DATA_MANAGE: &str = "personal-data:manage";
 /// Service accounts of programs that use the API.
 pub const INTEGRATIONS_MANAGE: &str = "integrations:manage";
 /// One's own courses.
@@ -31,6 +33,7 @@ pub const ALL: &[&str] = &[
     ROLES_WRITE,
     AUDIT_READ,
     USERS_IMPERSONATE,
+    PERSONAL_DATA_MANAGE,
     INTEGRATIONS_MANAGE,
     COURSES_WRITE,
     COURSES_MANAGE,
@@ -51,6 +54,7 @@ pub const OVER_USERS: &[&str] = &[USERS_READ, USERS_WRITE, USERS_IMPERSONATE];
 pub const UNBOUNDED: &[&str] = &[
     ROLES_WRITE,
     AUDIT_READ,
+    PERSONAL_DATA_MANAGE,
     INTEGRATIONS_MANAGE,
     COURSES_MANAGE,
     CATEGORIES_WRITE,
@@ -86,6 +90,7 @@ pub fn defaults(role: &str) -> &'static [&'static str] {
             ROLES_WRITE,
             AUDIT_READ,
             USERS_IMPERSONATE,
+            PERSONAL_DATA_MANAGE,
             INTEGRATIONS_MANAGE,
             COURSES_WRITE,
             COURSES_MANAGE,

@@ -115,6 +115,12 @@ impl Redis {
         }
     }
 
+    /// Writes whether it is left alone to the metrics.
+    pub fn record_metrics(&self) {
+        let is_open = f64::from(u8::from(self.inner.breaker.is_open()));
+        metrics::gauge!("circuit_open", "to" => "redis").set(is_open);
+    }
+
     /// Whether it answers now.
     pub async fn ping(&self) -> bool {
         self.run(|client| async move { client.ping::<String>(None).await })

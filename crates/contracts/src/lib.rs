@@ -47,6 +47,10 @@ mod generated {
 }
 pub use generated::*;
 
+mod lists {
+    include!(concat!(env!("OUT_DIR"), "/lists.rs"));
+}
+
 mod validation {
     include!(concat!(env!("OUT_DIR"), "/validation.rs"));
 }

@@ -16,6 +16,14 @@ pub struct Method {
     pub http: Option<HttpRule>,
 }
 
+impl Method {
+    /// Whether `Idempotency-Key` is honoured: on each POST but sign-ins, whose answers are not to be given again (ADR 29).
+    pub fn is_keyed(&self) -> bool {
+        let is_sign_in = self.policy.auth == Auth::Public && self.policy.sensitive;
+        self.http.is_some_and(|http| http.verb == "POST") && !is_sign_in
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpRule {
     /// In upper case.
@@ -47,9 +55,28 @@ pub struct Policy {
     pub max_body_bytes: usize,
     /// The body is not read, whatever it is.
     pub ignores_body: bool,
+    /// The body may be a file as it is; see [`crate::FILE_TYPES`].
+    pub takes_file: bool,
 }
 
+/// For what stands around a file.
+const ENVELOPE_BYTES: usize = 64 << 10;
+
 impl Policy {
+    /// Largest body of JSON: in base64 a file is a third longer.
+    pub fn max_json_bytes(&self) -> usize {
+        if self.takes_file {
+            self.max_body_bytes.div_ceil(3) * 4 + ENVELOPE_BYTES
+        } else {
+            self.max_body_bytes
+        }
+    }
+
+    /// Largest form with a file.
+    pub fn max_form_bytes(&self) -> usize {
+        self.max_body_bytes + ENVELOPE_BYTES
+    }
+
     /// Whether the service may call with a service token.
     pub fn lets(&self, service: &str) -> bool {
         self.auth == Auth::Service && self.callers.iter().any(|caller| [service, "*"].contains(caller))

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use problem::{FieldError, Problem, codes};
 use serde::de::DeserializeOwned;
@@ -37,6 +39,8 @@ pub struct RestInput<'a> {
     /// As it came, still percent-encoded.
     pub query: Option<&'a str>,
     pub body: &'a [u8],
+    /// The body is a file as it is, and no JSON.
+    pub is_file: bool,
 }
 
 /// Sees every route once; see [`crate::visit_routes`].
@@ -67,6 +71,11 @@ pub fn body<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
         }
         Problem::new(&codes::MALFORMED_JSON).with_detail(shorten(&said))
     })
+}
+
+/// A file as the member of JSON that it stands for.
+pub fn base64(file: &[u8]) -> String {
+    STANDARD.encode(file)
 }
 
 /// A route without a body takes none, or an empty object.
@@ -247,6 +256,7 @@ mod tests {
             path,
             query: Some(query).filter(|q| !q.is_empty()),
             body,
+            is_file: false,
         })
     }
 

@@ -159,6 +159,16 @@ impl DeadLetters {
         Ok(count)
     }
 
+    /// Writes how many there are in the queues of a service to the metrics.
+    pub async fn record_metrics(&self, service: &str) -> Result<(), BusError> {
+        let schema = service.replace('-', "_");
+        for queue in Queue::all().filter(|queue| queue.schema() == schema) {
+            let count = self.count(&queue).await?;
+            metrics::gauge!("dead_letters", "queue" => queue.name()).set(f64::from(count));
+        }
+        Ok(())
+    }
+
     async fn count(&self, queue: &Queue) -> Result<u32, BusError> {
         let options = QueueDeclareOptions {
             passive: true,

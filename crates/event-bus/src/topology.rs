@@ -41,6 +41,11 @@ pub const QUEUES: &[Queue] = &[
         types: &["course.changed"],
     },
     Queue {
+        service: "enrollment",
+        topic: "progress",
+        types: &["progress.course_completed"],
+    },
+    Queue {
         service: "notification",
         topic: "users",
         types: &["user.registered", "user.updated"],
@@ -51,6 +56,7 @@ pub const QUEUES: &[Queue] = &[
         types: &[
             "user.verification_requested",
             "user.password_reset_requested",
+            "user.email_change_requested",
             "user.registration_repeated",
             "user.security_changed",
         ],
@@ -58,7 +64,7 @@ pub const QUEUES: &[Queue] = &[
     Queue {
         service: "notification",
         topic: "enrollments",
-        types: &["enrollment.created"],
+        types: &["enrollment.created", "enrollment.status_changed"],
     },
     Queue {
         service: "video-progress",

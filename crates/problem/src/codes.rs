@@ -41,7 +41,7 @@ codes! {
     INVALID_PAGE_TOKEN = "invalid_page_token", Malformed, "The page token is not one of ours.", "Sayfa anahtarı geçersiz.";
     VALIDATION_FAILED = "validation_failed", Invalid, "A field of the request is not valid.", "İstekteki bir alan geçerli değil.";
     PAYLOAD_TOO_LARGE = "payload_too_large", TooLarge, "The body is larger than this route accepts.", "İstek gövdesi izin verilenden büyük.";
-    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UnsupportedMediaType, "The body has to be application/json in UTF-8.", "İstek gövdesi UTF-8 kodlu application/json olmalı.";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UnsupportedMediaType, "The body has to be application/json in UTF-8, or a file where the route takes one.", "İstek gövdesi UTF-8 kodlu application/json ya da adres dosya kabul ediyorsa bir dosya olmalı.";
     ROUTE_NOT_FOUND = "route_not_found", NotFound, "There is nothing at this address.", "Bu adreste bir şey yok.";
     METHOD_NOT_ALLOWED = "method_not_allowed", MethodNotAllowed, "This address does not know that method.", "Bu adres bu yöntemi desteklemiyor.";
     NOT_FOUND = "not_found", NotFound, "It does not exist, or you may not see it.", "Kayıt yok ya da görme yetkiniz yok.";
@@ -57,6 +57,7 @@ codes! {
     OVERLOADED = "overloaded", Unavailable, "The service is busy; try again shortly.", "Hizmet yoğun; kısa süre sonra yeniden deneyin.";
     UNAVAILABLE = "unavailable", Unavailable, "A part that this request needs is not available; try again shortly.", "Bu istek için gereken bir bölüm şu an kullanılamıyor; kısa süre sonra yeniden deneyin.";
     TIMEOUT = "timeout", Timeout, "The request took too long.", "İstek çok uzun sürdü.";
+    OPERATION_TIMEOUT = "operation_timeout", Timeout, "It took longer than an operation may, and was ended; what was done until then stays done.", "İşlem izin verilen süreyi aştığı için sonlandırıldı; o ana kadar yapılanlar geçerli.";
     INTERNAL = "internal", Internal, "Something went wrong on our side.", "Bizim tarafımızda bir hata oluştu.";
     CONFLICT = "conflict", Conflict, "The state of the resource does not allow this.", "Kaydın durumu buna izin vermiyor.";
     // auth
@@ -64,6 +65,7 @@ codes! {
     TOTP_REQUIRED = "totp_required", Unauthenticated, "A code of the authenticator app is needed.", "Doğrulama uygulamasının kodu gerekli.";
     TOTP_ENABLED = "totp_enabled", Conflict, "A second factor is on already.", "İkinci doğrulama adımı zaten açık.";
     TOTP_NOT_BEGUN = "totp_not_begun", Conflict, "There is no second factor to confirm.", "Onaylanacak bir ikinci doğrulama adımı yok.";
+    TOTP_NOT_ENABLED = "totp_not_enabled", Conflict, "There is no second factor.", "İkinci doğrulama adımı açık değil.";
     INVALID_TOTP_CODE = "invalid_totp_code", Invalid, "The code is not right, or was used already.", "Kod yanlış ya da daha önce kullanılmış.";
     SIGN_IN_AGAIN = "sign_in_again", Forbidden, "Sign in again first: this needs a session that began a short while ago.", "Önce yeniden giriş yapın: bu işlem yeni başlamış bir oturum ister.";
     INVALID_REFRESH_TOKEN = "invalid_refresh_token", Unauthenticated, "The refresh token is not valid, has expired or was revoked.", "Yenileme anahtarı geçersiz, süresi dolmuş ya da iptal edilmiş.";

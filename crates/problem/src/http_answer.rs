@@ -1,11 +1,13 @@
 //! Problems as clients see them: RFC 9457 `application/problem+json`.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response};
 use serde::Serialize;
 
-use crate::{Kind, Language, Problem};
+use crate::{Kind, Language, Problem, turkish};
 
 /// What an answer needs to know of the request.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +23,7 @@ struct Body<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
-    detail: &'a str,
+    detail: Cow<'a, str>,
     instance: &'a str,
     code: &'a str,
     request_id: &'a str,
@@ -32,7 +34,15 @@ struct Body<'a> {
 struct ErrorItem<'a> {
     field: &'a str,
     code: &'a str,
-    detail: &'a str,
+    detail: Cow<'a, str>,
+}
+
+/// The detail in the language, as far as it is known there.
+fn told(detail: &str, language: Language) -> Cow<'_, str> {
+    match language {
+        Language::En => detail.into(),
+        Language::Tr => turkish::of(detail).map_or(detail.into(), Into::into),
+    }
 }
 
 /// The answer to the client. Logging is the caller's, as it may have come over gRPC and been logged there.
@@ -43,7 +53,7 @@ pub fn to_response(problem: &Problem, context: &AnswerContext) -> Response<Bytes
         r#type: format!("urn:student-coaching:problem:{}", problem.code.name),
         title,
         status: status.as_u16(),
-        detail: problem.detail.as_deref().unwrap_or(title),
+        detail: told(problem.detail.as_deref().unwrap_or(title), context.language),
         instance: &context.instance,
         code: problem.code.name,
         request_id: &context.request_id,
@@ -53,7 +63,7 @@ pub fn to_response(problem: &Problem, context: &AnswerContext) -> Response<Bytes
             .map(|f| ErrorItem {
                 field: &f.field,
                 code: &f.code,
-                detail: &f.detail,
+                detail: told(&f.detail, context.language),
             })
             .collect(),
     };
@@ -106,6 +116,19 @@ mod tests {
                 "request_id": "r-1", "errors": []
             })
         );
+    }
+
+    #[test]
+    fn details_speak_the_callers_language() {
+        let context = AnswerContext {
+            language: Language::Tr,
+            ..AnswerContext::default()
+        };
+        let problem = Problem::invalid_field("title", "string.max_len", "at most 200 characters")
+            .with_detail("a compressed body is not taken");
+        let body: serde_json::Value = serde_json::from_slice(to_response(&problem, &context).body()).unwrap();
+        assert_eq!(body["detail"], "sıkıştırılmış gövde kabul edilmez");
+        assert_eq!(body["errors"][0]["detail"], "en çok 200 karakter olmalı");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod codes;
 mod grpc;
 mod http_answer;
 mod kind;
+pub mod turkish;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -64,7 +65,7 @@ pub struct FieldError {
     pub field: String,
     /// Stable code of the broken rule, such as `string.min_len`.
     pub code: Cow<'static, str>,
-    /// For people, in English.
+    /// For people, in English; its Turkish is in [`turkish`].
     pub detail: String,
 }
 
@@ -114,7 +115,7 @@ impl Problem {
         }])
     }
 
-    /// Replaces the code's standing text; for a client's developer, in English, never from an inner error.
+    /// Replaces the code's standing text; in English (its Turkish is in [`turkish`]), never from an inner error.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());

@@ -3,6 +3,7 @@
 mod aiken;
 mod credit;
 mod decimal;
+mod detect;
 mod entity;
 mod gift;
 mod moodle_xml;
@@ -15,6 +16,7 @@ mod source;
 mod wildcard;
 mod xml;
 
+pub use detect::detect;
 pub use gift::write_gift;
 pub use question::{
     Bank, Body, Choice, Credit, FULL, Fault, Format, Imported, Limits, NumericAnswer, Question, TextAnswer,

@@ -1,6 +1,6 @@
 //! QTI of versions 1.2, 2.x and 3.0: item files, files with many items, and packages of them.
 
-mod package;
+pub(crate) mod package;
 mod v1;
 mod v2;
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use question_formats::{Bank, Body, Choice, FULL, Format, Limits, Question, read, write_gift};
+use question_formats::{Bank, Body, Choice, FULL, Format, Limits, Question, detect, read, write_gift};
 use serde_json::Value;
 
 fn banks() -> Option<PathBuf> {
@@ -119,6 +119,9 @@ fn all_banks_are_read() {
         let bytes = fs::read(path).unwrap();
         let bank = read(format, &bytes, &Limits::default());
         check(path, &bank);
+        if !bank.questions.is_empty() {
+            assert_eq!(detect(&bytes), format, "{}", path.display());
+        }
         if !has_items(format, &bytes) {
             assert_eq!(bank.questions, [], "{}", path.display());
             continue;

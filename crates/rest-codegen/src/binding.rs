@@ -6,6 +6,7 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use crate::names;
+use crate::openapi::FILE_TYPES;
 use crate::schema::{Http, Method, Schema, placeholders};
 
 pub fn generate(schema: &Schema) -> Result<String> {
@@ -28,7 +29,11 @@ pub fn generate(schema: &Schema) -> Result<String> {
     for path in &paths {
         write!(code, "<{path} as crate::Rpc>::METHOD,")?;
     }
-    code += "];\n/// The RPC behind a gRPC path such as `/sc.auth.v1.AuthService/Login`.\n\
+    write!(
+        code,
+        "];\n/// The content types of bodies that are files as they are.\npub static FILE_TYPES: &[&str] = &{FILE_TYPES:?};"
+    )?;
+    code += "\n/// The RPC behind a gRPC path such as `/sc.auth.v1.AuthService/Login`.\n\
              pub fn method(path: &str) -> Option<&'static crate::Method> { match path {";
     for method in &schema.methods {
         write!(
@@ -116,7 +121,7 @@ fn write_method(code: &mut String, method: &Method) -> Result<()> {
                 policy: crate::Policy {{
                     auth: crate::Auth::{auth}, callers: &{callers:?}, permission: {permission:?}, rate_class: crate::RateClass::{rate},
                     cache: {cache}, success_status: {status}, idempotent: {idempotent}, location: {location:?},
-                    sensitive: {sensitive}, max_body_bytes: {max_body}, ignores_body: {ignores_body},
+                    sensitive: {sensitive}, max_body_bytes: {max_body}, ignores_body: {ignores_body}, takes_file: {takes_file},
                 }},
                 http: {http},
             }};
@@ -133,6 +138,7 @@ fn write_method(code: &mut String, method: &Method) -> Result<()> {
         sensitive = policy.sensitive,
         max_body = policy.max_body_bytes,
         ignores_body = policy.ignores_body,
+        takes_file = !policy.file.is_empty(),
     )?;
     if let Some(http) = &method.http {
         write_rest(code, method, http)?;
@@ -152,7 +158,15 @@ fn write_rest(code: &mut String, method: &Method, http: &Http) -> Result<()> {
         "impl crate::Rest for {name} {{
             fn bind(input: crate::RestInput<'_>) -> Result<Self::Request, ::problem::Problem> {{"
     )?;
-    if http.has_body {
+    if !method.policy.file.is_empty() {
+        let member = names::field(&method.policy.file);
+        write!(
+            code,
+            "let {mutable}request: Self::Request = if input.is_file {{
+                Self::Request {{ {member}: crate::rest::base64(input.body), ..Default::default() }}
+            }} else {{ crate::rest::body(input.body)? }};"
+        )?;
+    } else if http.has_body {
         write!(
             code,
             "let {mutable}request: Self::Request = crate::rest::body(input.body)?;"
@@ -190,11 +204,17 @@ fn write_rest(code: &mut String, method: &Method, http: &Http) -> Result<()> {
         let mut arguments = String::new();
         for placeholder in placeholders(template) {
             format = format.replace(&format!("{{{placeholder}}}"), "{}");
-            write!(arguments, ", response.{}", names::field(placeholder))?;
+            let path: Vec<String> = placeholder.split('.').map(names::field).collect();
+            write!(arguments, ", response.{}", path.join(".as_ref()?."))?;
         }
+        let response = if arguments.is_empty() {
+            "_response"
+        } else {
+            "response"
+        };
         write!(
             code,
-            "fn location(response: &Self::Response) -> Option<String> {{ Some(format!({format:?}{arguments})) }}"
+            "fn location({response}: &Self::Response) -> Option<String> {{ Some(format!({format:?}{arguments})) }}"
         )?;
     }
     if method.descriptor.output().full_name() == "sc.files.v1.File" {

@@ -23,6 +23,7 @@ pub fn generate(proto_root: &Path, out_dir: &Path) -> Result<()> {
     let schema = Schema::read(proto_root)?;
     messages::generate(&schema, out_dir)?;
     let files = [
+        ("lists.rs", format_rust(&messages::lists(&schema)?)?),
         ("bindings.rs", format_rust(&binding::generate(&schema)?)?),
         ("validation.rs", format_rust(&validation::generate(&schema)?)?),
         ("events.rs", format_rust(&events::generate(&schema)?)?),

@@ -11,6 +11,16 @@ use crate::rules::FieldRules;
 use crate::schema::{Http, Method};
 use schemas::{comment, example_of, field_schema, reference};
 
+/// What a body may be that is a file and no JSON; beside these a form with one file.
+pub const FILE_TYPES: &[&str] = &[
+    "text/csv",
+    "text/plain",
+    "text/xml",
+    "application/xml",
+    "application/zip",
+    "application/octet-stream",
+];
+
 pub fn generate(schema: &Schema) -> Result<Value> {
     let mut paths = Map::new();
     for (method, http) in schema.routes() {
@@ -84,6 +94,17 @@ fn operation(schema: &Schema, method: &Method, http: &Http) -> Result<Value> {
                 "example": example_of(schema, &input, &in_path)?,
             }},
         });
+        if !method.policy.file.is_empty() {
+            let content = &mut operation["requestBody"]["content"];
+            let file = json!({"type": "string", "format": "binary"});
+            for content_type in FILE_TYPES {
+                content[*content_type] = json!({"schema": file});
+            }
+            content["multipart/form-data"] = json!({"schema": {
+                "type": "object", "required": ["file"], "properties": {"file": file},
+                "description": "One file; its other fields stand for parameters of the query.",
+            }});
+        }
     }
     Ok(operation)
 }
@@ -104,10 +125,11 @@ fn parameters(schema: &Schema, method: &Method, http: &Http) -> Result<Vec<Value
             all.push(parameter);
         }
     }
-    if http.verb == "POST" && method.policy.auth == "Required" && !method.policy.sensitive {
+    let is_sign_in = method.policy.auth == "Public" && method.policy.sensitive;
+    if http.verb == "POST" && !is_sign_in {
         all.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "Makes a repetition safe: the same key with the same request gives the first answer again, with `Idempotent-Replayed: true`.",
+            "description": "Makes a repetition safe: the same key with the same request gives the first answer again, with `Idempotent-Replayed: true`. Best a random UUID.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         }));
     }
@@ -177,7 +199,7 @@ fn problem_responses() -> Value {
         ("404", "It does not exist, or the caller may not see it."),
         ("409", "The state of the resource does not allow it."),
         ("413", "The body is too large."),
-        ("415", "The body is not JSON."),
+        ("415", "The body is of a type that this route does not take."),
         ("422", "A field is not valid; `errors` says which."),
         ("429", "Too many requests; see Retry-After."),
         ("500", "Something went wrong on our side."),

@@ -42,6 +42,8 @@ pub struct Policy {
     pub sensitive: bool,
     pub max_body_bytes: u32,
     pub ignores_body: bool,
+    /// The field that takes a body which is a file; empty where there is none.
+    pub file: String,
     /// Fields that the query binds beside a body.
     pub query: Vec<String>,
 }
@@ -120,15 +122,28 @@ impl Method {
             !descriptor.is_client_streaming() && !descriptor.is_server_streaming(),
             "streaming is not part of the public API"
         );
+        if !policy.file.is_empty() {
+            let field = descriptor.input().get_field_by_name(&policy.file);
+            ensure!(
+                http.as_ref().is_some_and(|http| http.has_body)
+                    && field.is_some_and(|f| matches!(f.kind(), Kind::String) && !f.supports_presence()),
+                "`file` names a plain string of a request with a body"
+            );
+        }
         if policy.auth == "Service" {
             ensure!(http.is_none(), "AUTH_SERVICE is never reachable over HTTP");
         }
         if !policy.location.is_empty() {
             for name in placeholders(&policy.location) {
-                ensure!(
-                    descriptor.output().get_field_by_name(name).is_some(),
-                    "`location` names {name}, which is no field of the answer"
-                );
+                // `webhook.id` is the id in the answer's webhook.
+                let mut message = Some(descriptor.output());
+                for part in name.split('.') {
+                    let field = message.and_then(|message| message.get_field_by_name(part));
+                    let field = field.with_context(|| {
+                        format!("`location` names {name}, which is no field of the answer")
+                    })?;
+                    message = field.kind().as_message().cloned();
+                }
             }
         }
         Ok(Self {
@@ -177,6 +192,26 @@ fn extension<D>(
 /// The rules of a field, where it has some.
 pub fn rules_of(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Option<DynamicMessage>> {
     extension(pool, &field.options(), "buf.validate.field", field)
+}
+
+/// The items of a message that is an array in JSON (`sc.http.v1.list`).
+pub fn items_of(message: &MessageDescriptor) -> Result<Option<FieldDescriptor>> {
+    let extension = message.parent_pool().get_extension_by_name("sc.http.v1.list");
+    let extension = extension.ok_or_else(|| anyhow!("the option sc.http.v1.list is not declared"))?;
+    if message.options().get_extension(&extension).as_bool() != Some(true) {
+        return Ok(None);
+    }
+    let items = message.get_field_by_name("items").filter(|items| {
+        items.is_list()
+            && message.fields().len() == 1
+            && matches!(items.kind(), Kind::Message(_) | Kind::String)
+    });
+    ensure!(
+        items.is_some(),
+        "{}: a list has the one field `repeated items`, of messages or texts",
+        message.full_name()
+    );
+    Ok(items)
 }
 
 /// What an event message says of itself.
@@ -324,6 +359,7 @@ impl Policy {
             sensitive: flag(&options, "sensitive"),
             max_body_bytes,
             ignores_body: flag(&options, "ignores_body"),
+            file: text(&options, "file"),
             query: texts(&options, "query"),
         })
     }

@@ -8,6 +8,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use crate::Schema;
 use crate::names;
 use crate::rules::{FieldRules, StringRules};
+use crate::schema::items_of;
 
 pub fn generate(schema: &Schema) -> Result<String> {
     let mut code =
@@ -38,12 +39,24 @@ fn message_body(schema: &Schema, message: &MessageDescriptor, patterns: &mut Vec
         let rules = FieldRules::of(&schema.pool, &field)?;
         let (name, member) = (field.name(), names::field(field.name()));
         if field.is_list() {
-            list(&mut body, &field, &rules, patterns)?;
+            list(
+                &mut body,
+                &field,
+                &rules,
+                (name, &format!("self.{member}")),
+                patterns,
+            )?;
         } else if let Kind::Message(of) = field.kind() {
             if rules.required {
                 write!(body, "faults.required({name:?}, self.{member}.is_some());")?;
             }
-            if of.full_name().starts_with("sc.") {
+            if let Some(items) = items_of(&of)? {
+                // An array to whoever sends it: its faults are named as those of one.
+                let rules = FieldRules::of(&schema.pool, &items)?;
+                write!(body, "if let Some(list) = &self.{member} {{")?;
+                list(&mut body, &items, &rules, (name, "list.items"), patterns)?;
+                body.push('}');
+            } else if of.full_name().starts_with("sc.") {
                 write!(
                     body,
                     "if let Some(value) = &self.{member} {{ faults.nested({name:?}, value); }}"
@@ -64,27 +77,27 @@ fn list(
     body: &mut String,
     field: &FieldDescriptor,
     rules: &FieldRules,
+    (name, member): (&str, &str),
     patterns: &mut Vec<String>,
 ) -> Result<()> {
-    let (name, member) = (field.name(), names::field(field.name()));
     let of = &rules.list;
     if of.min_items.is_some() || of.max_items.is_some() {
         let (min, max) = (of.min_items.unwrap_or(0), of.max_items);
         let max = max.map_or("usize::MAX".to_owned(), |max| max.to_string());
         write!(
             body,
-            "faults.list({name:?}, self.{member}.len(), ListRules {{ min_items: {min}, max_items: {max} }});"
+            "faults.list({name:?}, {member}.len(), ListRules {{ min_items: {min}, max_items: {max} }});"
         )?;
     }
     if of.unique {
-        write!(body, "faults.unique({name:?}, &self.{member});")?;
+        write!(body, "faults.unique({name:?}, &{member});")?;
     }
     let item_name = format!("&format!(\"{name}[{{index}}]\")");
     if let Kind::Message(message) = field.kind() {
         if message.full_name().starts_with("sc.") {
             write!(
                 body,
-                "for (index, value) in self.{member}.iter().enumerate() {{ faults.nested({item_name}, value); }}"
+                "for (index, value) in {member}.iter().enumerate() {{ faults.nested({item_name}, value); }}"
             )?;
         }
     } else if let Some(items) = &rules.items
@@ -92,7 +105,7 @@ fn list(
     {
         write!(
             body,
-            "for (index, value) in self.{member}.iter().enumerate() {{ {check} }}"
+            "for (index, value) in {member}.iter().enumerate() {{ {check} }}"
         )?;
     }
     Ok(())

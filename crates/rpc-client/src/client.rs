@@ -46,7 +46,7 @@ pub struct RpcError {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_RETRIES: u32 = 2;
-const MAX_MESSAGE_BYTES: usize = 12 << 20;
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
 /// Calls one service. Cheap to clone; connections are opened when they are needed.
 #[derive(Clone)]
@@ -123,6 +123,12 @@ impl RpcClient {
 
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Writes whether calls are held back to the metrics.
+    pub fn record_metrics(&self) {
+        let is_open = f64::from(u8::from(self.inner.breaker.is_open()));
+        metrics::gauge!("circuit_open", "to" => self.inner.name.clone()).set(is_open);
     }
 
     /// Calls with the token of the request that is being served, if it has one.

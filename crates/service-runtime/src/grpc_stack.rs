@@ -20,6 +20,8 @@ use tracing::Instrument;
 use crate::idempotency::IdempotencyKeys;
 
 const SLOW: Duration = Duration::from_secs(1);
+/// Whose the Idempotency-Keys of public routes are.
+const ANONYMOUS: &str = "anonymous";
 
 /// Makes the stack; see [`Stack::handle`] for its order.
 #[derive(Clone)]
@@ -153,19 +155,16 @@ where
         }
     };
     let work = async move {
-        match (&layer.keys, key, caller) {
-            (Some(keys), Some(key), Caller::User(user)) if is_keyed(method) => {
-                keys.once(&user.id.to_string(), method, &key, request, call).await
-            }
-            _ => call(request).await,
-        }
+        let (Some(keys), Some(key), true) = (&layer.keys, key, method.is_keyed()) else {
+            return call(request).await;
+        };
+        let caller = match caller {
+            Caller::User(user) => user.id.to_string(),
+            _ => ANONYMOUS.to_owned(),
+        };
+        keys.once(&caller, method, &key, request, call).await
     };
     request_context::scope(context, work).await
-}
-
-/// Idempotency-Key concerns POST routes whose answers may be stored.
-fn is_keyed(method: &Method) -> bool {
-    method.http.is_some_and(|http| http.verb == "POST") && !method.policy.sensitive
 }
 
 /// Who calls, if the method's policy lets them.

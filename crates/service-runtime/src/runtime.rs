@@ -144,6 +144,10 @@ impl Runtime {
         }
     }
 
+    pub(crate) fn rpc_clients(&self) -> Vec<RpcClient> {
+        self.clients.values().cloned().collect()
+    }
+
     pub fn page_tokens(&self) -> PageTokens {
         PageTokens::new(self.settings.page_token_key.expose_secret().as_bytes())
     }

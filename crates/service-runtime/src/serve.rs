@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use cache::Redis;
+use event_bus::{BusError, DeadLetters, EventBus};
 use postgres::Database;
+use rpc_client::RpcClient;
 use scheduler::Scheduler;
 use sqlx::Connection;
 use tokio::net::TcpListener;
@@ -24,6 +27,7 @@ const MAX_STREAMS: u32 = 1_024;
 /// With TLS a connection lives no longer, so that a certificate that is believed no more ends as well.
 const TLS_CONNECTION_AGE: Duration = Duration::from_hours(1);
 const POOL_METRICS: Duration = Duration::from_secs(10);
+const DEAD_LETTER_METRICS: Duration = Duration::from_secs(30);
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// For background work, after the servers have drained.
 const BACKGROUND_STOP: Duration = Duration::from_secs(10);
@@ -162,12 +166,19 @@ fn start_background(runtime: &mut Runtime) -> Result<()> {
         .await;
     });
     runtime.spawn("metrics-upkeep", keep_metrics(shutdown.clone()));
+    let (clients, redis) = (runtime.rpc_clients(), runtime.redis().clone());
+    runtime.spawn(
+        "circuit-metrics",
+        record_circuits(clients, redis, shutdown.clone()),
+    );
     if let Some(database) = runtime.database.clone() {
         let mut all = std::mem::take(&mut runtime.jobs);
         all.push(jobs::forget(&database)?);
         all.push(jobs::vacuum(&database)?);
         let scheduler = Scheduler::new(database.clone(), all, &runtime.instance, Default::default())?;
         runtime.spawn("scheduler", scheduler.run(shutdown.clone()));
+        let dead = record_dead_letters(runtime.bus.clone(), runtime.name, shutdown.clone());
+        runtime.spawn("dead-letter-metrics", dead);
         runtime.spawn("pool-metrics", record_pools(database, shutdown));
     }
     Ok(())
@@ -180,6 +191,48 @@ async fn keep_metrics(shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             _ = period.tick() => telemetry::upkeep(),
         }
+    }
+}
+
+async fn record_circuits(clients: Vec<RpcClient>, redis: Redis, shutdown: CancellationToken) {
+    let mut period = tokio::time::interval(POOL_METRICS);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        clients.iter().for_each(RpcClient::record_metrics);
+        redis.record_metrics();
+    }
+}
+
+/// Those of this process's own queues. While the broker is away the last counts stand.
+async fn record_dead_letters(bus: EventBus, service: &'static str, shutdown: CancellationToken) {
+    let mut period = tokio::time::interval(DEAD_LETTER_METRICS);
+    let mut letters = None;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            _ = period.tick() => {}
+        }
+        let counted = async {
+            let open = match letters.take() {
+                Some(open) => open,
+                None => DeadLetters::open(&bus).await?,
+            };
+            open.record_metrics(service).await?;
+            Ok::<_, BusError>(open)
+        };
+        match counted.await {
+            Ok(open) => letters = Some(open),
+            Err(fault) => tracing::debug!(
+                error = &fault as &dyn std::error::Error,
+                "dead letters were not counted"
+            ),
+        }
+    }
+    if let Some(open) = letters {
+        open.close().await;
     }
 }
 

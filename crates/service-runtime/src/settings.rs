@@ -16,7 +16,7 @@ use serde::Deserialize;
 use task_queue::WorkerSettings;
 use telemetry::{LogSettings, TraceSettings};
 
-use crate::Faults;
+use crate::{Faults, OperationLimits};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,6 +39,7 @@ pub struct RuntimeSettings {
     pub redis: RedisSettings,
     pub amqp: BusSettings,
     pub tasks: WorkerSettings,
+    pub operations: OperationLimits,
     /// Where the other processes are.
     pub services: HashMap<String, String>,
     pub rpc: RpcSettings,
@@ -113,6 +114,14 @@ impl Check for RuntimeSettings {
         }
         if !(3..=600).contains(&self.tasks.lease_seconds) {
             faults.add("tasks.lease_seconds", "has to be from 3 to 600");
+        }
+        let OperationLimits {
+            soft_limit_seconds: soft,
+            hard_limit_seconds: hard,
+        } = self.operations;
+        if soft == 0 || hard <= soft || hard > 86_400 {
+            let wrong = "soft_limit_seconds has to be at least 1, hard_limit_seconds more than that and at most 86400";
+            faults.add("operations", wrong);
         }
         if self.database.statement_cache == 0 {
             // Without a cache each query leaves a named statement behind on its connection.

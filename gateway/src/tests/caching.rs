@@ -143,6 +143,17 @@ async fn the_document_and_its_viewer_are_served_without_another_host() {
     }
 }
 
+#[tokio::test]
+async fn who_is_signed_in_is_not_told_to_sign_in() {
+    let edge = Edge::start().await;
+    let drafts = "/api/v1/courses?include_drafts=true";
+    edge.get(drafts, &[]).await.check_problem(401, "unauthenticated");
+    let student = edge.token(&["enrollments:enroll"]);
+    edge.get(drafts, &[("authorization", &student)])
+        .await
+        .check_problem(403, "permission_denied");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_the_same_for_everybody_is_asked_for_once_until_it_is_written() {
     let edge = Edge::start().await;

@@ -237,6 +237,16 @@ async fn problems_speak_the_callers_language() {
     answer.check_problem(404, "route_not_found");
     assert_eq!(answer.json()["title"], "Bu adreste bir şey yok.");
     assert_eq!(answer.header("content-language"), Some("tr"));
+    let answer = edge
+        .send(
+            "POST",
+            "/api/v1/auth/register",
+            &[JSON, ("accept-language", "tr")],
+            br#"{"email":"a@b.co","password":"short","full_name":"A"}"#,
+        )
+        .await;
+    answer.check_problem(422, "validation_failed");
+    assert_eq!(answer.json()["errors"][0]["detail"], "en az 8 karakter olmalı");
 }
 
 #[tokio::test]

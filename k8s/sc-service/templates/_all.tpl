@@ -28,4 +28,8 @@
 ---
 {{ include "sc-service.servicemonitor" . }}
 {{- end }}
+{{- if $process.prometheusRule.enabled }}
+---
+{{ include "sc-service.prometheusrule" . }}
+{{- end }}
 {{- end -}}

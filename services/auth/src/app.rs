@@ -15,7 +15,7 @@ use event_bus::Subscription;
 use postgres::{Database, PageTokens};
 use rpc_client::RpcClient;
 use sealed::Sealer;
-use service_runtime::{App, Environment, Migrator, Runtime};
+use service_runtime::{App, Environment, Migrator, OperationLimits, Runtime};
 use tokio::sync::Notify;
 
 use crate::config::Settings;
@@ -24,6 +24,7 @@ use crate::grpc::{AuthGrpc, OperationGrpc, UserGrpc};
 use crate::keys::KeyRing;
 use crate::oidc::Providers;
 use crate::passwords::Passwords;
+use crate::storage::audit;
 use crate::storage::roles::{self, Role};
 use crate::usecases::delete_me::data_erased;
 use crate::usecases::operations;
@@ -49,6 +50,7 @@ pub struct Auth {
     /// The services that have operations of their own.
     pub operation_holders: Vec<RpcClient>,
     pub wake_operations: Notify,
+    pub operation_limits: OperationLimits,
     pub providers: Providers,
     /// Makes nonce and PKCE verifier of a sign-in with one of them.
     pub oidc_key: hmac::Key,
@@ -79,6 +81,7 @@ pub struct Parts {
     pub audience: String,
     pub data_holders: Vec<RpcClient>,
     pub operation_holders: Vec<RpcClient>,
+    pub operation_limits: OperationLimits,
 }
 
 impl Auth {
@@ -94,6 +97,7 @@ impl Auth {
             audience: tokens.audience.clone(),
             data_holders: DATA_HOLDERS.iter().map(|name| runtime.rpc(name)).collect(),
             operation_holders: OPERATION_HOLDERS.iter().map(|name| runtime.rpc(name)).collect(),
+            operation_limits: runtime.settings().operations,
         };
         Self::assemble(parts, settings)
     }
@@ -122,6 +126,7 @@ impl Auth {
             data_holders: parts.data_holders,
             operation_holders: parts.operation_holders,
             wake_operations: Notify::new(),
+            operation_limits: parts.operation_limits,
             providers: Providers::new(&settings.oidc, &parts.clock)?,
             oidc_key: derived(b"identity-provider-sign-in"),
             departments: Cache::new(parts.redis.clone()),
@@ -169,7 +174,7 @@ impl App for Auth {
             );
         }
         app.keys.refresh().await?;
-        postgres::ensure_months(&app.db, "audit_log", 3).await?;
+        audit::keep_log(&app.db).await?;
         promote_first_admin(&app).await?;
         runtime.use_own_keys(app.keys.clone());
         runtime.relay_outbox();

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::Auth;
 use crate::storage::{
-    keys, oidc_sign_ins, one_time_tokens, operations, refresh_tokens, revocations, sessions, sign_in_tries,
+    audit, keys, oidc_sign_ins, one_time_tokens, operations, refresh_tokens, revocations, sessions,
+    sign_in_tries,
 };
 
 const KEY_PERIOD: StdDuration = StdDuration::from_mins(1);
@@ -75,7 +76,7 @@ pub async fn remove_expired(app: &Auth) -> Result<String, sqlx::Error> {
     let operations = operations::purge(db, now - Duration::days(7)).await?;
     let tries = sign_in_tries::purge(db, now - Duration::days(1)).await?;
     let sign_ins = oidc_sign_ins::purge(db, now).await?;
-    postgres::ensure_months(&app.db, "audit_log", 3).await?;
+    audit::keep_log(&app.db).await?;
     Ok(format!(
         "removed {sessions} sessions, {links} refresh tokens, {secrets} one-time tokens, {revocations} revocations, {keys} keys, \
          {tries} counts of tries, {operations} operations, {sign_ins} sign-ins that were begun"

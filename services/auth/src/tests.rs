@@ -2,12 +2,14 @@
 
 mod accounts;
 mod departments;
+mod email_changes;
 mod hardening;
 mod imports;
 mod keys;
 mod managing;
 mod oidc;
 mod passwords;
+mod personal_data;
 mod registration;
 mod roles;
 mod school;

@@ -2,12 +2,17 @@
 
 pub mod audit;
 mod begin_session;
+pub mod change_email;
 pub mod change_password;
+pub mod confirm_email;
 pub mod confirm_password_reset;
 pub mod create_user;
+mod current_password;
 pub mod delete_me;
+pub mod delete_user;
 mod events;
 pub mod export_me;
+pub mod export_user;
 pub mod finish_oidc;
 pub mod grant;
 pub mod identities;
@@ -21,6 +26,7 @@ pub mod list_users;
 pub mod login;
 pub mod logout;
 pub mod operations;
+pub mod paging;
 pub mod put_role;
 pub mod reach;
 pub mod refresh;

@@ -14,6 +14,7 @@ use crate::caching::Caching;
 use crate::config::Settings;
 use crate::grpc::CatalogGrpc;
 use crate::import::{self, ImportArguments};
+use crate::learners::Learners;
 use crate::personal_data::PERSONAL_DATA;
 use crate::{consumers, demo, jobs};
 
@@ -24,6 +25,7 @@ pub struct Catalog {
     pub pages: PageTokens,
     pub caching: Caching,
     pub auth: RpcClient,
+    pub learners: Learners,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -43,6 +45,7 @@ impl Catalog {
             pages: runtime.page_tokens(),
             caching: Caching::new(Cache::new(runtime.redis().clone()), ttl),
             auth: runtime.rpc("auth"),
+            learners: Learners::new(runtime.rpc("enrollment")),
         }
     }
 }

@@ -9,7 +9,8 @@ use typed_id::{InvalidId, UserId, VideoId};
 
 use crate::app::Catalog;
 use crate::storage::teachers;
-use crate::usecases::videos::keep_metadata;
+use crate::storage::videos::Synced;
+use crate::usecases::videos::{Metadata, keep_metadata};
 
 /// `catalog.users`: names of who may teach.
 pub fn users() -> Subscription {
@@ -37,7 +38,17 @@ async fn metadata_fetched(
         .video_id
         .parse()
         .map_err(|fault: InvalidId| HandlerError::Poison(fault.into()))?;
-    if let Some(course) = keep_metadata(tx, id, event.duration_seconds, &event.title).await? {
+    let told = Metadata {
+        youtube_id: event.youtube_id,
+        title: event.title,
+        duration_seconds: event.duration_seconds,
+        synced: Synced {
+            status: event.status,
+            thumbnail_url: event.thumbnail_url,
+            at: delivery.occurred_at,
+        },
+    };
+    if let Some(course) = keep_metadata(tx, id, told).await? {
         app.caching.forget(course).await;
         // Once more when others can see it: the transaction is that of a batch, and may end much later.
         let app = Arc::clone(app);

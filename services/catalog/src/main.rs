@@ -9,6 +9,7 @@ mod domain;
 mod grpc;
 mod import;
 mod jobs;
+mod learners;
 mod personal_data;
 mod storage;
 mod teachers;

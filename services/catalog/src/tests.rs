@@ -1,5 +1,6 @@
 //! The service on a real database and a real Redis, without its server.
 
+mod content;
 mod lists;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::Catalog;
 use crate::caching::Caching;
 use crate::jobs::warm;
+use crate::learners::Learners;
 
 /// Nobody listens there.
 fn nobody(name: &'static str) -> RpcClient {
@@ -38,6 +40,7 @@ async fn what_most_visitors_look_at_is_in_the_cache_before_they_do() {
         pages: PageTokens::new(b"a key"),
         caching: Caching::new(Cache::new(redis), Duration::from_mins(5)),
         auth: nobody("auth"),
+        learners: Learners::new(nobody("enrollment")),
     };
     let courses = "INSERT INTO catalog.courses (id, title, teacher_id, is_published, created_at, updated_at, published_at)
                    SELECT gen_random_uuid(), 'Course ' || number, gen_random_uuid(), number <= 25, now(), now(), now()

@@ -12,8 +12,10 @@ pub mod videos;
 use access_token::{Caller, User, permissions};
 use postgres::{WriteError, WriteTx, violated_constraint};
 use problem::{Problem, codes};
+use serde::Serialize;
 use typed_id::CourseId;
 
+use crate::app::Catalog;
 use crate::storage::courses::{self, Course};
 
 /// What can be wrong with a change of the catalogue.
@@ -64,6 +66,55 @@ fn check_staff(caller: &Caller, course: &Course) -> Result<(), ChangeError> {
         Caller::User(user) if is_staff(user, course) => Ok(()),
         _ if course.is_open() => Err(ChangeError::Refused(&codes::PERMISSION_DENIED)),
         _ => Err(ChangeError::Refused(&codes::NOT_FOUND)),
+    }
+}
+
+/// The course, for its staff.
+async fn staff_course(app: &Catalog, caller: &Caller, id: CourseId) -> Result<Course, Problem> {
+    let course = find(app, id).await?;
+    check_staff(caller, &course)?;
+    Ok(course)
+}
+
+/// Whether the caller is staff of the course, and not one who learns in it. Everybody else is refused, and of a course that they cannot
+/// see they learn nothing.
+async fn is_staff_member(app: &Catalog, caller: &Caller, id: CourseId) -> Result<bool, Problem> {
+    let user = caller.user()?;
+    let course = find(app, id).await?;
+    if is_staff(user, &course) {
+        return Ok(true);
+    }
+    if !course.is_open() {
+        return Err(Problem::new(&codes::NOT_FOUND));
+    }
+    if app.learners.may_learn(user.id, id).await? {
+        Ok(false)
+    } else {
+        Err(Problem::new(&codes::NOT_ENROLLED))
+    }
+}
+
+async fn find(app: &Catalog, id: CourseId) -> Result<Course, Problem> {
+    courses::by_id(app.db.primary(), id)
+        .await
+        .map_err(postgres::problem_of)?
+        .ok_or_else(|| Problem::new(&codes::NOT_FOUND))
+}
+
+/// Cuts the one row too many, if it is there, and seals where the next page begins; empty on the last one.
+fn next_page<T, C: Serialize>(
+    app: &Catalog,
+    scope: &str,
+    rows: &mut Vec<T>,
+    size: i64,
+    cursor: impl Fn(&T) -> C,
+) -> String {
+    let size = usize::try_from(size).unwrap_or_default();
+    let more = rows.len() > size;
+    rows.truncate(size);
+    match rows.last() {
+        Some(last) if more => app.pages.seal(scope, &cursor(last)),
+        _ => String::new(),
     }
 }
 

@@ -73,6 +73,7 @@ impl App for Enrollment {
         runtime.relay_outbox();
         runtime.consume(consumers::courses());
         runtime.consume(consumers::users());
+        runtime.consume(consumers::progress());
         runtime.spawn(
             "expire-enrollments",
             jobs::expire_enrollments::run(Arc::clone(&app), runtime.shutdown()),

@@ -1,11 +1,12 @@
-//! Events of others -> local projections, through the inbox.
+//! Events of others -> local projections and completed enrolments, through the inbox.
 
-use contracts::events::v1::{CourseChanged, UserRegistered, UserUpdated};
+use contracts::events::v1::{CourseChanged, CourseVideosCompleted, UserRegistered, UserUpdated};
 use event_bus::{Delivery, HandlerError, Subscription};
 use postgres::WriteTx;
 
 use crate::storage::courses::{self, Course};
 use crate::storage::users::{self, User};
+use crate::usecases::complete_enrollments::{Finished, complete_enrollments};
 
 /// `enrollment.courses`: seats, prerequisites and teacher of each course.
 pub fn courses() -> Subscription {
@@ -18,6 +19,25 @@ pub fn users() -> Subscription {
     Subscription::new("enrollment", "users")
         .on::<UserRegistered, _>(|tx, delivery| Box::pin(user_changed(tx, delivery)))
         .on::<UserUpdated, _>(|tx, delivery| Box::pin(user_changed(tx, delivery)))
+}
+
+/// `enrollment.progress`: who has completed every video of a course.
+pub fn progress() -> Subscription {
+    Subscription::new("enrollment", "progress")
+        .on_all::<CourseVideosCompleted, _>(|tx, deliveries| Box::pin(courses_completed(tx, deliveries)))
+}
+
+pub async fn courses_completed(
+    tx: &mut WriteTx,
+    deliveries: Vec<Delivery<CourseVideosCompleted>>,
+) -> Result<(), HandlerError> {
+    let told = deliveries
+        .into_iter()
+        .map(|delivery| Finished::try_from(delivery.event));
+    let finished: Vec<Finished> = told
+        .collect::<Result<_, _>>()
+        .map_err(|fault| HandlerError::Poison(fault.into()))?;
+    Ok(complete_enrollments(tx, &finished).await?)
 }
 
 async fn course_changed(tx: &mut WriteTx, delivery: Delivery<CourseChanged>) -> Result<(), HandlerError> {

@@ -16,7 +16,7 @@ pub async fn seed(app: &Enrollment) -> anyhow::Result<()> {
         let id = EnrollmentId(thing(ENROLLMENT));
         match enrollments::insert(&mut tx, id, STUDENT.id, course(1), now).await? {
             Some(enrollment) => {
-                outbox::append(&mut tx, &events::created(&enrollment, "Matematik I")).await?;
+                outbox::append(&mut tx, &events::created(&enrollment, "Matematik I", None)).await?;
                 tx.commit(()).await
             }
             None => tx.rollback(()).await,

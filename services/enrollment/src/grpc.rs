@@ -17,6 +17,7 @@ use service_runtime::grpc::{admit, with_http_status};
 use tonic::{Request, Response, Status};
 
 use crate::app::Enrollment as App;
+use crate::storage::enrollments::RosterFilter;
 use crate::usecases::change_status::{Change, change_status};
 use crate::usecases::create_enrollment::create_enrollment;
 use crate::usecases::drop_course::drop_course;
@@ -84,10 +85,13 @@ impl EnrollmentService for EnrollmentGrpc {
     ) -> Result<Response<ListEnrollmentsResponse>, Status> {
         let (caller, req) = admit(request)?;
         let course = id("course_id", &req.course_id)?;
-        let filter = status_filter(req.status.as_deref())?;
-        let section = section_id(req.section_id.as_deref())?;
+        let filter = RosterFilter {
+            status: status_filter(req.status.as_deref())?,
+            section: section_id(req.section_id.as_deref())?,
+            ..RosterFilter::default()
+        };
         let paging = paging(req.page_size, req.page_token);
-        let page = list_roster(&self.app, &caller, course, filter, section, paging).await?;
+        let page = list_roster(&self.app, &caller, course, filter, req.q.as_deref(), paging).await?;
         Ok(Response::new(page.into()))
     }
 

@@ -1,5 +1,7 @@
 //! The service on a real database, without its server. The owners of the projections are not there.
 
+mod completion;
+mod roster;
 mod sections;
 
 use std::collections::HashMap;
@@ -107,9 +109,16 @@ impl School {
             email: (*email).to_owned(),
             status: status.map(|status| status.parse().unwrap()),
         });
-        let mut reports = apply(&self.app, &self.course, wanted.collect(), known, dry_run)
-            .await
-            .unwrap();
+        let mut reports = apply(
+            &self.app,
+            self.teacher.user().unwrap().id,
+            &self.course,
+            wanted.collect(),
+            known,
+            dry_run,
+        )
+        .await
+        .unwrap();
         reports.sort_by_key(|report| report.line);
         reports
     }
@@ -183,6 +192,9 @@ async fn a_roster_is_taken_row_by_row_and_the_same_again_changes_nothing() {
     let (created, changed) = ("enrollment.created", "enrollment.status_changed");
     let events = [created, created, created, created, changed, changed];
     assert_eq!(school.events().await, events);
+    let actors = "SELECT DISTINCT convert_from(payload, 'UTF8')::json ->> 'actor_id' FROM enrollment.outbox";
+    let staff = school.teacher.user().unwrap().id;
+    assert_eq!(school.texts(actors).await, [staff.to_string()]);
 
     let again = school.import(&rows, &known, false).await;
     assert!(

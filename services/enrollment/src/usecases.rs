@@ -1,6 +1,7 @@
 //! One verb a file; each owns its transaction and has its error enum beside it.
 
 pub mod change_status;
+pub mod complete_enrollments;
 pub mod create_enrollment;
 pub mod drop_course;
 pub mod enroll;

@@ -5,6 +5,7 @@ pub mod attempt;
 pub mod deadline;
 pub mod draw;
 pub mod exchange;
+pub mod final_score;
 pub mod fold;
 pub mod grading;
 pub mod policy;

@@ -10,15 +10,16 @@ use contracts::exam::v1::exam_service_server::ExamService;
 use contracts::exam::v1::{
     Accommodation, AccommodationGroup, Attempt, AttemptResult, CreateBankQuestionRequest, CreateExamRequest,
     CreateQuestionRequest, DeleteAccommodationGroupRequest, DeleteExamRequest, DeleteQuestionRequest, Exam,
-    ExportQuestionsRequest, ExportResultsRequest, GetAttemptRequest, GetExamRequest, GetResultRequest,
-    GetStatisticsRequest, GradeAnswerRequest, ImportQuestionsRequest, ImportQuestionsResponse,
-    ListAccommodationGroupsRequest, ListAccommodationGroupsResponse, ListAccommodationsRequest,
-    ListAccommodationsResponse, ListBankQuestionsRequest, ListExamsRequest, ListExamsResponse,
-    ListMyAttemptsRequest, ListMyAttemptsResponse, ListMyResultsRequest, ListQuestionsRequest,
-    ListQuestionsResponse, ListResultsRequest, ListResultsResponse, PublishExamRequest,
-    PutAccommodationGroupRequest, PutAccommodationRequest, Question, RegradeRequest, RegradeResponse,
-    SaveAnswerRequest, SavedAnswer, StartAttemptRequest, Statistics, SubmitAttemptRequest, UpdateExamRequest,
-    UpdateQuestionRequest,
+    ExportQuestionsRequest, ExportResultsRequest, GetAttemptRequest, GetExamRequest, GetQuestionRequest,
+    GetResultRequest, GetStatisticsRequest, GradeAnswerRequest, ImportQuestionsRequest,
+    ImportQuestionsResponse, ListAccommodationGroupsRequest, ListAccommodationGroupsResponse,
+    ListAccommodationsRequest, ListAccommodationsResponse, ListBankQuestionsRequest, ListExamAuditRequest,
+    ListExamAuditResponse, ListExamsRequest, ListExamsResponse, ListMyAttemptsRequest,
+    ListMyAttemptsResponse, ListMyResultsRequest, ListMyResultsResponse, ListQuestionVersionsRequest,
+    ListQuestionVersionsResponse, ListQuestionsRequest, ListQuestionsResponse, ListResultsRequest,
+    ListResultsResponse, PublishExamRequest, PutAccommodationGroupRequest, PutAccommodationRequest, Question,
+    RegradeRequest, RegradeResponse, SaveAnswerRequest, SavedAnswer, StartAttemptRequest, Statistics,
+    SubmitAttemptRequest, UpdateExamRequest, UpdateQuestionRequest,
 };
 use contracts::files::v1::File;
 use contracts::{Empty, timestamp};
@@ -32,6 +33,7 @@ use crate::usecases::export_results::export_results;
 use crate::usecases::get_attempt::view;
 use crate::usecases::grade_answer::grade_answer;
 use crate::usecases::import_questions::{export_questions, import_questions};
+use crate::usecases::list_audit::list_audit;
 use crate::usecases::publish_exam::publish_exam;
 use crate::usecases::questions::Place;
 use crate::usecases::regrade::regrade;
@@ -41,11 +43,11 @@ use crate::usecases::statistics::statistics;
 use crate::usecases::submit_attempt::submit_attempt;
 use crate::usecases::{accommodate, accommodate_group, exams, get_attempt, questions, results};
 use attempts::{
-    accommodation_list, answer, attempt_message, attempt_outline, group_message, regrade_message,
-    result_list, statistics_message,
+    accommodation_list, answer, attempt_message, attempt_outline, audit_list, group_message, my_result_list,
+    regrade_message, result_list, statistics_message,
 };
 use convert::{changes_of_create, changes_of_update, exam_list, exam_message, format, id, paging, points};
-use questions_of::{Draft, import_report, question_list, source};
+use questions_of::{Draft, import_report, question_list, source, version_list};
 
 pub struct ExamGrpc {
     app: Arc<Exams>,
@@ -149,6 +151,22 @@ impl ExamService for ExamGrpc {
         Ok(Response::new(question_list(page)))
     }
 
+    async fn get_question(&self, request: Request<GetQuestionRequest>) -> Result<Response<Question>, Status> {
+        let (caller, req) = admit(request)?;
+        let found = questions::get(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(found.into()))
+    }
+
+    async fn list_question_versions(
+        &self,
+        request: Request<ListQuestionVersionsRequest>,
+    ) -> Result<Response<ListQuestionVersionsResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let paging = paging(req.page_size, req.page_token);
+        let page = questions::versions(&self.app, &caller, id("id", &req.id)?, paging).await?;
+        Ok(Response::new(version_list(page)))
+    }
+
     async fn update_question(
         &self,
         request: Request<UpdateQuestionRequest>,
@@ -211,12 +229,15 @@ impl ExamService for ExamGrpc {
         request: Request<ListMyAttemptsRequest>,
     ) -> Result<Response<ListMyAttemptsResponse>, Status> {
         let (caller, req) = admit(request)?;
-        let (exam, all) = get_attempt::list_mine(&self.app, &caller, id("exam_id", &req.exam_id)?).await?;
-        let attempts = all
-            .iter()
-            .map(|attempt| attempt_outline(attempt, &exam.title))
-            .collect();
-        Ok(Response::new(ListMyAttemptsResponse { attempts }))
+        let paging = paging(req.page_size, req.page_token);
+        let (exam, page) =
+            get_attempt::list_mine(&self.app, &caller, id("exam_id", &req.exam_id)?, paging).await?;
+        let attempts = page.items.iter();
+        let attempts = attempts.map(|attempt| attempt_outline(attempt, &exam.title));
+        Ok(Response::new(ListMyAttemptsResponse {
+            attempts: attempts.collect(),
+            next_page_token: page.next_page_token,
+        }))
     }
 
     async fn get_attempt(&self, request: Request<GetAttemptRequest>) -> Result<Response<Attempt>, Status> {
@@ -265,10 +286,10 @@ impl ExamService for ExamGrpc {
     async fn list_my_results(
         &self,
         request: Request<ListMyResultsRequest>,
-    ) -> Result<Response<ListResultsResponse>, Status> {
+    ) -> Result<Response<ListMyResultsResponse>, Status> {
         let (caller, req) = admit(request)?;
         let page = results::list_mine(&self.app, &caller, paging(req.page_size, req.page_token)).await?;
-        Ok(Response::new(result_list(page)))
+        Ok(Response::new(my_result_list(page)))
     }
 
     async fn list_results(
@@ -276,8 +297,13 @@ impl ExamService for ExamGrpc {
         request: Request<ListResultsRequest>,
     ) -> Result<Response<ListResultsResponse>, Status> {
         let (caller, req) = admit(request)?;
-        let paging = paging(req.page_size, req.page_token);
-        let page = results::list_of_exam(&self.app, &caller, id("exam_id", &req.exam_id)?, paging).await?;
+        // The contract's rule has admitted states alone.
+        let state = req.state.as_deref().and_then(|state| state.parse().ok());
+        let (exam, paging) = (
+            id("exam_id", &req.exam_id)?,
+            paging(req.page_size, req.page_token),
+        );
+        let page = results::list_of_exam(&self.app, &caller, exam, state, paging).await?;
         Ok(Response::new(result_list(page)))
     }
 
@@ -323,8 +349,9 @@ impl ExamService for ExamGrpc {
         request: Request<ListAccommodationsRequest>,
     ) -> Result<Response<ListAccommodationsResponse>, Status> {
         let (caller, req) = admit(request)?;
-        let all = accommodate::list(&self.app, &caller, id("exam_id", &req.exam_id)?).await?;
-        Ok(Response::new(accommodation_list(&req.exam_id, all)))
+        let paging = paging(req.page_size, req.page_token);
+        let page = accommodate::list(&self.app, &caller, id("exam_id", &req.exam_id)?, paging).await?;
+        Ok(Response::new(accommodation_list(&req.exam_id, page)))
     }
 
     async fn put_accommodation_group(
@@ -351,10 +378,13 @@ impl ExamService for ExamGrpc {
         request: Request<ListAccommodationGroupsRequest>,
     ) -> Result<Response<ListAccommodationGroupsResponse>, Status> {
         let (caller, req) = admit(request)?;
-        let all = accommodate_group::list(&self.app, &caller, id("exam_id", &req.exam_id)?).await?;
-        let groups = all.into_iter().map(|group| group_message(&req.exam_id, group));
+        let paging = paging(req.page_size, req.page_token);
+        let page = accommodate_group::list(&self.app, &caller, id("exam_id", &req.exam_id)?, paging).await?;
+        let groups = page.items.into_iter();
+        let groups = groups.map(|group| group_message(&req.exam_id, group));
         Ok(Response::new(ListAccommodationGroupsResponse {
             groups: groups.collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 
@@ -365,6 +395,16 @@ impl ExamService for ExamGrpc {
         let (caller, req) = admit(request)?;
         accommodate_group::delete(&self.app, &caller, id("exam_id", &req.exam_id)?, req.name).await?;
         Ok(Response::new(Empty {}))
+    }
+
+    async fn list_exam_audit(
+        &self,
+        request: Request<ListExamAuditRequest>,
+    ) -> Result<Response<ListExamAuditResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let paging = paging(req.page_size, req.page_token);
+        let page = list_audit(&self.app, &caller, id("exam_id", &req.exam_id)?, paging).await?;
+        Ok(Response::new(audit_list(&req.exam_id, page)))
     }
 
     async fn grade_answer(

@@ -6,6 +6,7 @@ pub mod answers;
 pub mod attempts;
 pub mod audit;
 pub mod exams;
+pub mod finals;
 pub mod grades;
 pub mod questions;
 pub mod revisions;

@@ -4,6 +4,7 @@ mod accommodations;
 mod answers;
 mod attempts;
 mod classroom;
+mod finals;
 mod grading;
 mod model;
 mod questions;

@@ -10,6 +10,7 @@ pub mod export_results;
 pub mod get_attempt;
 pub mod grade_answer;
 pub mod import_questions;
+pub mod list_audit;
 pub mod publish_exam;
 pub mod questions;
 pub mod regrade;

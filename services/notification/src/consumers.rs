@@ -1,8 +1,8 @@
 //! Events of others -> mails and inbox entries, through the inbox table: each effect once, however often an event is delivered.
 
 pub mod accounts;
-mod enrollments;
-mod learning;
+pub mod enrollments;
+pub mod learning;
 pub mod reports;
 mod users;
 mod webhooks;
@@ -10,8 +10,9 @@ mod webhooks;
 use std::sync::Arc;
 
 use contracts::events::v1::{
-    CourseVideosCompleted, EnrollmentCreated, ExamAttemptGraded, UserPasswordResetRequested, UserRegistered,
-    UserRegistrationRepeated, UserSecurityChanged, UserUpdated, UserVerificationRequested, WeeklySummaryMade,
+    CourseVideosCompleted, EnrollmentCreated, EnrollmentStatusChanged, ExamAttemptGraded,
+    UserEmailChangeRequested, UserPasswordResetRequested, UserRegistered, UserRegistrationRepeated,
+    UserSecurityChanged, UserUpdated, UserVerificationRequested, WeeklySummaryMade,
 };
 use event_bus::Subscription;
 
@@ -32,7 +33,7 @@ pub fn users(app: &Arc<Notification>) -> Subscription {
 /// `notification.accounts`: mails that somebody waits for.
 pub fn accounts(app: &Arc<Notification>) -> Subscription {
     let (verification, reset, repeated) = (Arc::clone(app), Arc::clone(app), Arc::clone(app));
-    let security = Arc::clone(app);
+    let (security, email_change) = (Arc::clone(app), Arc::clone(app));
     Subscription::new("notification", "accounts")
         .on::<UserVerificationRequested, _>(move |tx, delivery| {
             let app = Arc::clone(&verification);
@@ -41,6 +42,10 @@ pub fn accounts(app: &Arc<Notification>) -> Subscription {
         .on::<UserPasswordResetRequested, _>(move |tx, delivery| {
             let app = Arc::clone(&reset);
             Box::pin(async move { accounts::password_reset_requested(&app, tx, delivery).await })
+        })
+        .on::<UserEmailChangeRequested, _>(move |tx, delivery| {
+            let app = Arc::clone(&email_change);
+            Box::pin(async move { accounts::email_change_requested(&app, tx, delivery).await })
         })
         .on::<UserRegistrationRepeated, _>(move |tx, delivery| {
             let app = Arc::clone(&repeated);
@@ -54,11 +59,16 @@ pub fn accounts(app: &Arc<Notification>) -> Subscription {
 
 /// `notification.enrollments`: what happens to a student's enrolments.
 pub fn enrollments(app: &Arc<Notification>) -> Subscription {
-    let created = Arc::clone(app);
-    Subscription::new("notification", "enrollments").on_all::<EnrollmentCreated, _>(move |tx, deliveries| {
-        let app = Arc::clone(&created);
-        Box::pin(async move { enrollments::created(&app, tx, deliveries).await })
-    })
+    let (created, changed) = (Arc::clone(app), Arc::clone(app));
+    Subscription::new("notification", "enrollments")
+        .on_all::<EnrollmentCreated, _>(move |tx, deliveries| {
+            let app = Arc::clone(&created);
+            Box::pin(async move { enrollments::created(&app, tx, deliveries).await })
+        })
+        .on_all::<EnrollmentStatusChanged, _>(move |tx, deliveries| {
+            let app = Arc::clone(&changed);
+            Box::pin(async move { enrollments::status_changed(&app, tx, deliveries).await })
+        })
 }
 
 /// `notification.learning`: what somebody has achieved.

@@ -2,6 +2,7 @@
 
 mod announcements;
 mod digests;
+mod learning;
 mod receiver;
 mod relay;
 mod reports;

@@ -9,7 +9,7 @@ use contracts::reporting::v1::reporting_service_server::ReportingServiceServer;
 use object_storage::Storage;
 use postgres::{Database, PageTokens};
 use roster::Roster;
-use service_runtime::{App, Migrator, NoCommand, Runtime};
+use service_runtime::{App, Migrator, NoCommand, OperationLimits, Runtime};
 use tokio::sync::Notify;
 
 use crate::config::Settings;
@@ -28,6 +28,7 @@ pub struct Reporting {
     pub storage: Storage,
     /// Wakes whoever makes reports.
     pub wake_workers: Notify,
+    pub limits: OperationLimits,
 }
 
 impl App for Reporting {
@@ -55,9 +56,10 @@ impl App for Reporting {
             cache: Cache::new(runtime.redis().clone()),
             storage: Storage::open(&settings.storage)?,
             wake_workers: Notify::new(),
+            limits: runtime.settings().operations,
         });
         jobs::ensure_partitions(&app.db).await?;
-        runtime.schedule(jobs::all(&app)?);
+        runtime.schedule(jobs::all(&app, settings.activity.keep_months)?);
         for _ in 0..settings.reports.workers {
             runtime.spawn("reports", write_report::run(Arc::clone(&app), runtime.shutdown()));
         }

@@ -6,6 +6,12 @@ use service_runtime::{Check, Faults};
 pub struct Settings {
     pub storage: StorageSettings,
     pub reports: Reports,
+    pub activity: Activity,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Activity {
+    pub keep_months: u32,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

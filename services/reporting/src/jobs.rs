@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postgres::{Database, ensure_months};
+use postgres::{Database, drop_months, ensure_months};
 use service_runtime::Job;
 
 use crate::app::Reporting;
@@ -16,7 +16,13 @@ pub async fn ensure_partitions(db: &Database) -> Result<(), sqlx::Error> {
     ensure_months(db, "activity", 3).await
 }
 
-pub fn all(app: &Arc<Reporting>) -> anyhow::Result<[Job; 4]> {
+/// Makes the partitions that are to come and drops those that are older than `months`; gives the number of these.
+pub async fn keep_partitions(db: &Database, months: u32) -> Result<usize, sqlx::Error> {
+    ensure_partitions(db).await?;
+    drop_months(db, "activity", months).await
+}
+
+pub fn all(app: &Arc<Reporting>, keep_months: u32) -> anyhow::Result<[Job; 4]> {
     let (statistics, summaries) = (Arc::clone(app), Arc::clone(app));
     let (cleaning, partitions) = (Arc::clone(app), Arc::clone(app));
     Ok([
@@ -43,8 +49,10 @@ pub fn all(app: &Arc<Reporting>) -> anyhow::Result<[Job; 4]> {
         Job::new("partitions", "20 1 * * *", move |_| {
             let app = Arc::clone(&partitions);
             async move {
-                ensure_partitions(&app.db).await?;
-                Ok("this month and the next two have partitions".to_owned())
+                let dropped = keep_partitions(&app.db, keep_months).await?;
+                Ok(format!(
+                    "this month and the next two have partitions; dropped {dropped} old ones"
+                ))
             }
         })?,
     ])

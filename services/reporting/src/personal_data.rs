@@ -13,6 +13,10 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
              FROM reporting.activity WHERE user_id = $1",
         ),
         (
+            "what_they_did_for_others",
+            "SELECT id, at, kind, course_id FROM reporting.activity WHERE actor_id = $1 AND user_id IS DISTINCT FROM $1",
+        ),
+        (
             "weekly_summaries",
             "SELECT first_day, made_at FROM reporting.weekly_summaries WHERE teacher_id = $1",
         ),
@@ -23,6 +27,7 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
     ],
     erase: &[
         "INSERT INTO reporting.erased_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING",
+        "UPDATE reporting.activity SET actor_id = NULL WHERE actor_id = $1",
         // What happened stays, as figures of the past count it, under an id that is nobody's.
         "WITH stranger AS MATERIALIZED (SELECT gen_random_uuid() AS id)
          UPDATE reporting.activity SET user_id = stranger.id,

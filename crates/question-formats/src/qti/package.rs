@@ -10,7 +10,7 @@ use crate::source::{self, Collector};
 
 type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
-pub(super) fn is_package(bytes: &[u8]) -> bool {
+pub(crate) fn is_package(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 

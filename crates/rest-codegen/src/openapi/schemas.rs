@@ -6,16 +6,17 @@ use serde_json::{Map, Value, json};
 
 use crate::Schema;
 use crate::rules::{FieldRules, StringRules};
+use crate::schema::items_of;
 
 /// Every message that the routes mention, and the problem document.
 pub fn all(schema: &Schema) -> Result<Map<String, Value>> {
     let mut found: Vec<MessageDescriptor> = Vec::new();
     for (method, http) in schema.routes() {
-        collect(&method.descriptor.output(), &mut found);
+        collect(&method.descriptor.output(), &mut found)?;
         if http.has_body {
             for field in method.descriptor.input().fields() {
                 if let Kind::Message(message) = field.kind() {
-                    collect(&message, &mut found);
+                    collect(&message, &mut found)?;
                 }
             }
         }
@@ -28,16 +29,19 @@ pub fn all(schema: &Schema) -> Result<Map<String, Value>> {
     Ok(schemas)
 }
 
-fn collect(message: &MessageDescriptor, found: &mut Vec<MessageDescriptor>) {
+fn collect(message: &MessageDescriptor, found: &mut Vec<MessageDescriptor>) -> Result<()> {
     if message.full_name().starts_with("google.") || found.contains(message) {
-        return;
+        return Ok(());
     }
-    found.push(message.clone());
+    if items_of(message)?.is_none() {
+        found.push(message.clone());
+    }
     for field in message.fields() {
         if let Kind::Message(inner) = field.kind() {
-            collect(&inner, found);
+            collect(&inner, found)?;
         }
     }
+    Ok(())
 }
 
 /// The message as an object, without the fields that the path binds.
@@ -46,7 +50,10 @@ pub fn object(schema: &Schema, message: &MessageDescriptor, without: &[&str]) ->
     let mut required = Vec::new();
     for field in message.fields().filter(|f| !without.contains(&f.name())) {
         let rules = FieldRules::of(&schema.pool, &field)?;
-        let mut property = field_schema(&field, &rules);
+        let mut property = match list_of(&field)? {
+            Some(items) => field_schema(&items, &FieldRules::of(&schema.pool, &items)?),
+            None => field_schema(&field, &rules),
+        };
         let text = comment(&field.parent_file(), field.path());
         if !text.is_empty() {
             property["description"] = json!(text);
@@ -65,6 +72,14 @@ pub fn object(schema: &Schema, message: &MessageDescriptor, without: &[&str]) ->
         object["description"] = json!(text);
     }
     Ok(object)
+}
+
+/// The items of a field whose message is an array in JSON.
+fn list_of(field: &FieldDescriptor) -> Result<Option<FieldDescriptor>> {
+    match field.kind() {
+        Kind::Message(message) => items_of(&message),
+        _ => Ok(None),
+    }
 }
 
 /// A field that cannot be left out: one whose default its own rules refuse.
@@ -157,7 +172,14 @@ pub fn example_of(schema: &Schema, message: &MessageDescriptor, without: &[&str]
             Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
                 json!("2026-11-21T09:30:00Z")
             }
-            Kind::Message(inner) => example_of(schema, &inner, &[])?,
+            Kind::Message(inner) => {
+                let example = example_of(schema, &inner, &[])?;
+                if items_of(&inner)?.is_some() {
+                    example["items"].clone()
+                } else {
+                    example
+                }
+            }
             Kind::Bool => json!(true),
             Kind::String => {
                 let items = rules

@@ -10,6 +10,7 @@ pub enum Kind {
     Refresh,
     VerifyEmail,
     ResetPassword,
+    ChangeEmail,
     ServiceAccount,
     /// The state of a sign-in with an identity provider.
     OidcState,
@@ -23,6 +24,7 @@ impl Kind {
             Self::Refresh => "rt_",
             Self::VerifyEmail => "ev_",
             Self::ResetPassword => "pr_",
+            Self::ChangeEmail => "ce_",
             Self::ServiceAccount => "sa_",
             Self::OidcState => "os_",
             Self::OidcVerifier => "ov_",

@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use contracts::auth::v1::auth_service_server::AuthService;
 use contracts::auth::v1::{
-    AccountTokenResponse, ConfirmPasswordResetRequest, FinishOidcRequest, GetJwksRequest, GetJwksResponse,
-    IssueAccountTokenRequest, IssueServiceTokenRequest, IssueServiceTokenResponse, ListOidcProvidersRequest,
-    ListOidcProvidersResponse, ListRevocationsRequest, ListRevocationsResponse, LoginRequest, LogoutRequest,
-    RefreshRequest, RegisterRequest, RegisterResponse, RequestPasswordResetRequest, StartOidcRequest,
-    StartOidcResponse, TokenResponse, VerifyEmailRequest,
+    AccountTokenResponse, ConfirmEmailRequest, ConfirmPasswordResetRequest, FinishOidcRequest,
+    GetJwksRequest, GetJwksResponse, IssueAccountTokenRequest, IssueServiceTokenRequest,
+    IssueServiceTokenResponse, ListOidcProvidersRequest, ListOidcProvidersResponse, ListRevocationsRequest,
+    ListRevocationsResponse, LoginRequest, LogoutRequest, RefreshRequest, RegisterRequest, RegisterResponse,
+    RequestPasswordResetRequest, StartOidcRequest, StartOidcResponse, TokenResponse, VerifyEmailRequest,
 };
 use contracts::{Empty, timestamp};
 use service_runtime::grpc::admit;
@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{account_token, id, jwk, moment, provider, revocation};
 use crate::app::Auth;
+use crate::usecases::confirm_email::confirm_email;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::issue_service_token::issue_service_token;
 use crate::usecases::list_revocations::list_revocations;
@@ -88,6 +89,12 @@ impl AuthService for AuthGrpc {
     ) -> Result<Response<Empty>, Status> {
         let (_, req) = admit(request)?;
         confirm_password_reset(&self.app, req.token, &req.new_password).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn confirm_email(&self, request: Request<ConfirmEmailRequest>) -> Result<Response<Empty>, Status> {
+        let (_, req) = admit(request)?;
+        confirm_email(&self.app, req.token).await?;
         Ok(Response::new(Empty {}))
     }
 

@@ -6,7 +6,8 @@ use access_token::{Jwk, Revocation};
 use contracts::auth::v1 as proto;
 use contracts::{Timestamp, timestamp};
 use problem::Problem;
-use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 use typed_id::{SessionId, UserId};
 
 use crate::oidc::Provider;
@@ -18,6 +19,7 @@ use crate::storage::service_accounts::ServiceAccount;
 use crate::storage::sessions::Session;
 use crate::storage::users::{Department, User};
 use crate::usecases::grant::Tokens;
+use crate::usecases::paging::Paging;
 
 /// The id in a field whose rule has already demanded a UUID.
 pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
@@ -28,6 +30,30 @@ pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
 pub fn moment(at: Timestamp) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos))
         .ok()
+}
+
+/// A moment that a query gives as text.
+pub fn given_moment(field: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Problem> {
+    let read = |text: &str| {
+        let at = OffsetDateTime::parse(text, &Rfc3339).ok();
+        // At the end of the year 9999 there is none in UTC.
+        at.and_then(|at| at.checked_to_offset(UtcOffset::UTC))
+            .ok_or_else(|| {
+                Problem::invalid_field(
+                    field,
+                    "rfc3339",
+                    "has to be a moment such as 2027-01-15T08:00:00Z",
+                )
+            })
+    };
+    text.map(read).transpose()
+}
+
+pub fn paging(size: Option<i32>, token: Option<&str>) -> Paging<'_> {
+    Paging {
+        size: postgres::page_size(size),
+        token,
+    }
 }
 
 pub fn jwk(key: Jwk) -> proto::Jwk {
@@ -141,6 +167,7 @@ impl From<Entry> for proto::AuditEntry {
 
 impl From<Operation> for proto::Operation {
     fn from(operation: Operation) -> Self {
+        let code = problem::codes::by_name(&operation.fault);
         let result_path = if operation.has_result {
             format!("/api/v1/operations/{}/result", operation.id)
         } else {
@@ -155,7 +182,8 @@ impl From<Operation> for proto::Operation {
             created_at: Some(timestamp(operation.created_at)),
             finished_at: operation.finished_at.map(timestamp),
             result_path,
-            fault: operation.fault,
+            fault_code: code.map_or("", |code| code.name).to_owned(),
+            fault: code.map_or(operation.fault, |code| code.en.to_owned()),
         }
     }
 }

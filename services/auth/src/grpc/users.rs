@@ -4,35 +4,40 @@ use access_token::permissions;
 use contracts::Empty;
 use contracts::auth::v1::user_service_server::UserService;
 use contracts::auth::v1::{
-    AccountTokenResponse, BatchGetUsersRequest, BatchGetUsersResponse, ChangePasswordRequest,
-    ConfirmTotpRequest, ConfirmTotpResponse, CreateServiceAccountRequest, CreateServiceAccountResponse,
-    CreateUserRequest, DeleteIdentityRequest, DeleteMeRequest, DeleteOtherSessionsRequest,
-    DeleteServiceAccountRequest, DeleteSessionRequest, DeleteTotpRequest, DeleteUserSessionRequest,
-    DeleteUserSessionsRequest, DeleteUserTotpRequest, EnrollTotpRequest, EnrollTotpResponse, ExportMeRequest,
-    FindUsersByEmailRequest, FindUsersByEmailResponse, FoundUser, GetMeRequest, GetUserRequest,
-    ImpersonateUserRequest, ImportUsersRequest, ListAuditLogRequest, ListAuditLogResponse,
-    ListDepartmentsRequest, ListDepartmentsResponse, ListIdentitiesRequest, ListIdentitiesResponse,
-    ListRolesRequest, ListRolesResponse, ListServiceAccountsRequest, ListServiceAccountsResponse,
-    ListSessionsRequest, ListSessionsResponse, ListUserSessionsRequest, ListUsersRequest, ListUsersResponse,
-    Operation, PutRoleRequest, ResendVerificationRequest, Role, UpdateMeRequest, UpdateUserRequest, User,
+    AccountTokenResponse, BatchGetUsersRequest, BatchGetUsersResponse, ChangeEmailRequest,
+    ChangePasswordRequest, ConfirmTotpRequest, ConfirmTotpResponse, CreateServiceAccountRequest,
+    CreateServiceAccountResponse, CreateUserRequest, DeleteIdentityRequest, DeleteMeRequest,
+    DeleteOtherSessionsRequest, DeleteServiceAccountRequest, DeleteSessionRequest, DeleteTotpRequest,
+    DeleteUserRequest, DeleteUserSessionRequest, DeleteUserSessionsRequest, DeleteUserTotpRequest,
+    EnrollTotpRequest, EnrollTotpResponse, ExportMeRequest, ExportUserRequest, FindUsersByEmailRequest,
+    FindUsersByEmailResponse, FoundUser, GetMeRequest, GetUserRequest, ImpersonateUserRequest,
+    ImportUsersRequest, ListAuditLogRequest, ListAuditLogResponse, ListDepartmentsRequest,
+    ListDepartmentsResponse, ListIdentitiesRequest, ListIdentitiesResponse, ListRolesRequest,
+    ListRolesResponse, ListServiceAccountsRequest, ListServiceAccountsResponse, ListSessionsRequest,
+    ListSessionsResponse, ListUserSessionsRequest, ListUsersRequest, ListUsersResponse, Operation,
+    PutRoleRequest, RenewRecoveryCodesRequest, RenewRecoveryCodesResponse, ResendVerificationRequest, Role,
+    UpdateMeRequest, UpdateUserRequest, User,
 };
-use service_runtime::grpc::admit;
+use service_runtime::grpc::{admit, with_http_status};
 use tonic::{Request, Response, Status};
 
-use super::convert::{account_token, foreign_session, id, session};
+use super::convert::{account_token, foreign_session, given_moment, id, paging, session};
 use crate::app::Auth;
 use crate::storage::audit::Filter;
 use crate::storage::roles::Role as StoredRole;
 use crate::storage::users::Changes;
 use crate::usecases::audit;
+use crate::usecases::change_email::change_email;
 use crate::usecases::change_password::change_password;
 use crate::usecases::create_user::create_user;
 use crate::usecases::delete_me::delete_me;
+use crate::usecases::delete_user::delete_user;
 use crate::usecases::export_me::export_me;
+use crate::usecases::export_user::export_user;
 use crate::usecases::impersonate::impersonate;
 use crate::usecases::import_users::import_users;
 use crate::usecases::list_departments::list_departments;
-use crate::usecases::list_users::list_users;
+use crate::usecases::list_users::{UserFilter, list_users};
 use crate::usecases::put_role::{list_roles, put_role};
 use crate::usecases::reach::Reach;
 use crate::usecases::sessions::{end_other_sessions, end_session, list_sessions};
@@ -96,6 +101,12 @@ impl UserService for UserGrpc {
         Ok(Response::new(Empty {}))
     }
 
+    async fn change_email(&self, request: Request<ChangeEmailRequest>) -> Result<Response<Empty>, Status> {
+        let (caller, req) = admit(request)?;
+        change_email(&self.app, &caller, &req.new_email, &req.current_password).await?;
+        Ok(Response::new(Empty {}))
+    }
+
     async fn enroll_totp(
         &self,
         request: Request<EnrollTotpRequest>,
@@ -112,6 +123,15 @@ impl UserService for UserGrpc {
         let (caller, req) = admit(request)?;
         let recovery_codes = second_factor::confirm(&self.app, &caller, &req.code).await?;
         Ok(Response::new(ConfirmTotpResponse { recovery_codes }))
+    }
+
+    async fn renew_recovery_codes(
+        &self,
+        request: Request<RenewRecoveryCodesRequest>,
+    ) -> Result<Response<RenewRecoveryCodesResponse>, Status> {
+        let (caller, req) = admit(request)?;
+        let recovery_codes = second_factor::renew_recovery_codes(&self.app, &caller, &req.code).await?;
+        Ok(Response::new(RenewRecoveryCodesResponse { recovery_codes }))
     }
 
     async fn delete_totp(&self, request: Request<DeleteTotpRequest>) -> Result<Response<Empty>, Status> {
@@ -138,6 +158,18 @@ impl UserService for UserGrpc {
         Ok(Response::new(delete_me(&self.app, &caller).await?.into()))
     }
 
+    async fn export_user(&self, request: Request<ExportUserRequest>) -> Result<Response<Operation>, Status> {
+        let (caller, req) = admit(request)?;
+        let operation = export_user(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(operation.into()))
+    }
+
+    async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<Operation>, Status> {
+        let (caller, req) = admit(request)?;
+        let operation = delete_user(&self.app, &caller, id("id", &req.id)?).await?;
+        Ok(Response::new(operation.into()))
+    }
+
     async fn impersonate_user(
         &self,
         request: Request<ImpersonateUserRequest>,
@@ -151,11 +183,12 @@ impl UserService for UserGrpc {
         &self,
         request: Request<ListServiceAccountsRequest>,
     ) -> Result<Response<ListServiceAccountsResponse>, Status> {
-        admit(request)?;
-        let accounts = service_accounts::list(&self.app).await?;
+        let (_, req) = admit(request)?;
+        let page =
+            service_accounts::list(&self.app, paging(req.page_size, req.page_token.as_deref())).await?;
         Ok(Response::new(ListServiceAccountsResponse {
-            service_accounts: accounts.into_iter().map(Into::into).collect(),
-            next_page_token: String::new(),
+            service_accounts: page.items.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 
@@ -195,11 +228,13 @@ impl UserService for UserGrpc {
                 .transpose()?,
             target: req.target_id,
             action: req.action,
+            from: given_moment("from", req.from.as_deref())?,
+            to: given_moment("to", req.to.as_deref())?,
         };
-        let size = postgres::page_size(req.page_size);
-        let page = audit::list(&self.app, filter, size, req.page_token.as_deref()).await?;
+        let paging = paging(req.page_size, req.page_token.as_deref());
+        let page = audit::list(&self.app, filter, paging).await?;
         Ok(Response::new(ListAuditLogResponse {
-            entries: page.entries.into_iter().map(Into::into).collect(),
+            entries: page.items.into_iter().map(Into::into).collect(),
             next_page_token: page.next_page_token,
         }))
     }
@@ -208,16 +243,14 @@ impl UserService for UserGrpc {
         &self,
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
-        let (caller, _) = admit(request)?;
+        let (caller, req) = admit(request)?;
         let current = caller.user()?.session_id;
-        let sessions = list_sessions(&self.app, &caller).await?;
-        let sessions = sessions
-            .into_iter()
-            .map(|stored| session(stored, current))
-            .collect();
+        let paging = paging(req.page_size, req.page_token.as_deref());
+        let page = list_sessions(&self.app, &caller, paging).await?;
+        let sessions = page.items.into_iter();
         Ok(Response::new(ListSessionsResponse {
-            sessions,
-            next_page_token: String::new(),
+            sessions: sessions.map(|stored| session(stored, current)).collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 
@@ -245,10 +278,11 @@ impl UserService for UserGrpc {
     ) -> Result<Response<ListSessionsResponse>, Status> {
         let (caller, req) = admit(request)?;
         let (reach, user) = (Reach::of(&self.app, &caller).await?, id("id", &req.id)?);
-        let sessions = user_sessions::list_of_user(&self.app, &reach, user).await?;
+        let paging = paging(req.page_size, req.page_token.as_deref());
+        let page = user_sessions::list_of_user(&self.app, &reach, user, paging).await?;
         Ok(Response::new(ListSessionsResponse {
-            sessions: sessions.into_iter().map(foreign_session).collect(),
-            next_page_token: String::new(),
+            sessions: page.items.into_iter().map(foreign_session).collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 
@@ -286,11 +320,12 @@ impl UserService for UserGrpc {
         &self,
         request: Request<ListIdentitiesRequest>,
     ) -> Result<Response<ListIdentitiesResponse>, Status> {
-        let (caller, _) = admit(request)?;
-        let identities = identities::list(&self.app, &caller).await?;
+        let (caller, req) = admit(request)?;
+        let paging = paging(req.page_size, req.page_token.as_deref());
+        let page = identities::list(&self.app, &caller, paging).await?;
         Ok(Response::new(ListIdentitiesResponse {
-            identities: identities.into_iter().map(Into::into).collect(),
-            next_page_token: String::new(),
+            identities: page.items.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 
@@ -307,12 +342,13 @@ impl UserService for UserGrpc {
         &self,
         request: Request<ListDepartmentsRequest>,
     ) -> Result<Response<ListDepartmentsResponse>, Status> {
-        let (caller, _) = admit(request)?;
+        let (caller, req) = admit(request)?;
         let reach = Reach::of(&self.app, &caller).await?;
-        let departments = list_departments(&self.app, &reach).await?;
+        let paging = paging(req.page_size, req.page_token.as_deref());
+        let page = list_departments(&self.app, &reach, paging).await?;
         Ok(Response::new(ListDepartmentsResponse {
-            departments: departments.into_iter().map(Into::into).collect(),
-            next_page_token: String::new(),
+            departments: page.items.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 
@@ -322,11 +358,15 @@ impl UserService for UserGrpc {
     ) -> Result<Response<ListUsersResponse>, Status> {
         let (caller, req) = admit(request)?;
         let reach = Reach::of(&self.app, &caller).await?;
-        let size = postgres::page_size(req.page_size);
-        let (q, role, token) = (req.q.as_deref(), req.role.as_deref(), req.page_token.as_deref());
-        let department = req.department.as_deref().filter(|name| !name.is_empty());
-        let page = list_users(&self.app, &reach, q, role, department, size, token).await?;
-        let users = page.users.into_iter().map(User::from).collect();
+        let filter = UserFilter {
+            search: req.q.as_deref(),
+            role: req.role.as_deref(),
+            department: req.department.as_deref().filter(|name| !name.is_empty()),
+            is_active: req.is_active,
+        };
+        let paging = paging(req.page_size, req.page_token.as_deref());
+        let page = list_users(&self.app, &reach, filter, paging).await?;
+        let users = page.items.into_iter().map(User::from).collect();
         Ok(Response::new(ListUsersResponse {
             users,
             next_page_token: page.next_page_token,
@@ -356,6 +396,7 @@ impl UserService for UserGrpc {
             is_active,
             department,
             student_id,
+            email,
         } = req;
         let changes = Changes {
             full_name,
@@ -363,6 +404,7 @@ impl UserService for UserGrpc {
             is_active,
             department,
             student_id,
+            email,
             ..Changes::default()
         };
         let user = id("id", &user_id)?;
@@ -376,11 +418,12 @@ impl UserService for UserGrpc {
         &self,
         request: Request<ListRolesRequest>,
     ) -> Result<Response<ListRolesResponse>, Status> {
-        admit(request)?;
-        let roles = list_roles(&self.app).await?;
+        let (_, req) = admit(request)?;
+        let page = list_roles(&self.app, paging(req.page_size, req.page_token.as_deref())).await?;
         Ok(Response::new(ListRolesResponse {
-            roles: roles.into_iter().map(Role::from).collect(),
+            roles: page.items.into_iter().map(Role::from).collect(),
             available_permissions: permissions::ALL.iter().map(|p| (*p).to_owned()).collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 
@@ -393,7 +436,13 @@ impl UserService for UserGrpc {
             department_scoped: req.department_scoped.unwrap_or_default(),
         };
         let reach = Reach::of(&self.app, &caller).await?;
-        Ok(Response::new(put_role(&self.app, &reach, role).await?.into()))
+        let (role, is_new) = put_role(&self.app, &reach, role).await?;
+        let response = Response::new(role.into());
+        if is_new {
+            Ok(response)
+        } else {
+            Ok(with_http_status(response, 200))
+        }
     }
 
     async fn batch_get_users(

@@ -22,7 +22,10 @@ pub async fn blank_account(
               o AS (DELETE FROM auth.one_time_tokens WHERE user_id = $1),
               i AS (DELETE FROM auth.identities WHERE user_id = $1),
               b AS (DELETE FROM auth.oidc_sign_ins WHERE user_id = $1),
-              x AS (UPDATE auth.operations SET result = NULL, input = NULL WHERE owner_id = $1)
+              x AS (UPDATE auth.operations SET result = NULL, input = NULL,
+                        state = CASE WHEN state = 'running' AND kind = 'personal_data_export' THEN 'failed' ELSE state END,
+                        finished_at = CASE WHEN state = 'running' AND kind = 'personal_data_export' THEN $2 ELSE finished_at END
+                    WHERE owner_id = $1 OR subject_id = $1)
          UPDATE auth.users SET email = 'erased-' || id || '@erased.invalid', email_key = 'erased-' || id || '@erased.invalid',
              full_name = '', department = '', student_id = '', external_id = '', is_active = false, totp_enabled = false,
              email_verified_at = NULL, updated_at = $2, version = version + 1
@@ -31,6 +34,16 @@ pub async fn blank_account(
         now
     )
     .fetch_optional(db)
+    .await
+}
+
+/// Whether it was begun for somebody; the account is without a name since.
+pub async fn is_erased(db: &mut PgConnection, user: UserId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM auth.erasures WHERE user_id = $1) AS "exists!""#,
+        user.0
+    )
+    .fetch_one(db)
     .await
 }
 

@@ -81,12 +81,20 @@ pub async fn insert(
     Ok(done.rows_affected() == 1)
 }
 
-/// A user's, oldest first. A person has few.
-pub async fn of_user(db: impl PgExecutor<'_>, user: UserId) -> Result<Vec<Identity>, sqlx::Error> {
+/// A user's, oldest first, after `after`.
+pub async fn of_user(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Identity>, sqlx::Error> {
     sqlx::query_as!(
         Identity,
-        "SELECT id, provider, email, created_at, last_used_at FROM auth.identities WHERE user_id = $1 ORDER BY id LIMIT 100",
-        user.0
+        "SELECT id, provider, email, created_at, last_used_at FROM auth.identities
+         WHERE user_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3",
+        user.0,
+        after,
+        limit,
     )
     .fetch_all(db)
     .await

@@ -7,6 +7,8 @@ use typed_id::UserId;
 pub enum Purpose {
     VerifyEmail,
     ResetPassword,
+    /// To an address that is not the account's yet.
+    ChangeEmail,
 }
 
 impl Purpose {
@@ -14,6 +16,7 @@ impl Purpose {
         match self {
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
+            Self::ChangeEmail => "change_email",
         }
     }
 }
@@ -37,6 +40,56 @@ pub async fn insert(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// A secret that proves an address, which becomes the account's with it.
+pub async fn insert_email_change(
+    db: &mut PgConnection,
+    hash: &[u8],
+    user: UserId,
+    email: &str,
+    now: OffsetDateTime,
+    expires_at: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO auth.one_time_tokens (hash, user_id, purpose, email, created_at, expires_at)
+         VALUES ($1, $2, 'change_email', $3, $4, $5)",
+        hash,
+        user.0,
+        email,
+        now,
+        expires_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// An address that an account is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailChange {
+    pub user: UserId,
+    pub email: String,
+}
+
+/// What a secret changes, used or not, unless it has expired.
+pub async fn email_change(
+    db: impl PgExecutor<'_>,
+    hash: &[u8],
+    now: OffsetDateTime,
+) -> Result<Option<EmailChange>, sqlx::Error> {
+    let found = sqlx::query!(
+        r#"SELECT user_id, email AS "email!" FROM auth.one_time_tokens
+           WHERE hash = $1 AND purpose = 'change_email' AND expires_at > $2"#,
+        hash,
+        now,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(found.map(|found| EmailChange {
+        user: UserId(found.user_id),
+        email: found.email,
+    }))
 }
 
 /// Secrets of one purpose for many users.
@@ -110,6 +163,18 @@ pub async fn void(
         "UPDATE auth.one_time_tokens SET used_at = $3 WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL",
         user.0,
         purpose.as_str(),
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Voids all of a user's secrets, whatever they are for.
+pub async fn void_all(db: &mut PgConnection, user: UserId, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE auth.one_time_tokens SET used_at = $2 WHERE user_id = $1 AND used_at IS NULL",
+        user.0,
         now,
     )
     .execute(db)

@@ -9,6 +9,8 @@ pub struct Operation {
     pub id: Uuid,
     pub kind: String,
     pub owner_id: UserId,
+    /// Whose data it is about, where that is not the owner's.
+    pub subject_id: Option<UserId>,
     pub state: String,
     pub done: i32,
     pub total: i32,
@@ -22,6 +24,7 @@ struct Row {
     id: Uuid,
     kind: String,
     owner_id: Uuid,
+    subject_id: Option<Uuid>,
     state: String,
     done: i32,
     total: i32,
@@ -37,6 +40,7 @@ impl From<Row> for Operation {
             id: row.id,
             kind: row.kind,
             owner_id: UserId(row.owner_id),
+            subject_id: row.subject_id.map(UserId),
             state: row.state,
             done: row.done,
             total: row.total,
@@ -54,6 +58,7 @@ pub struct NewOperation {
     pub id: Uuid,
     pub kind: &'static str,
     pub owner: UserId,
+    pub subject: Option<UserId>,
     pub total: i32,
     pub input: Option<Vec<u8>>,
     pub options: Value,
@@ -63,9 +68,9 @@ pub struct NewOperation {
 pub async fn insert(db: &mut PgConnection, new: &NewOperation) -> Result<Operation, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        r#"INSERT INTO auth.operations (id, kind, owner_id, total, input, options, leased_until, created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-           RETURNING id, kind, owner_id, state, done, total, fault, result IS NOT NULL AS "has_result!", created_at, finished_at"#,
+        r#"INSERT INTO auth.operations (id, kind, owner_id, total, input, options, leased_until, created_at, subject_id)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
+           RETURNING id, kind, owner_id, subject_id, state, done, total, fault, result IS NOT NULL AS "has_result!", created_at, finished_at"#,
         new.id,
         new.kind,
         new.owner.0,
@@ -73,6 +78,7 @@ pub async fn insert(db: &mut PgConnection, new: &NewOperation) -> Result<Operati
         new.input,
         new.options,
         new.now,
+        new.subject.map(|id| id.0),
     )
     .fetch_one(db)
     .await?;
@@ -82,7 +88,7 @@ pub async fn insert(db: &mut PgConnection, new: &NewOperation) -> Result<Operati
 pub async fn by_id(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Operation>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT id, kind, owner_id, state, done, total, fault, result IS NOT NULL AS "has_result!", created_at, finished_at
+        r#"SELECT id, kind, owner_id, subject_id, state, done, total, fault, result IS NOT NULL AS "has_result!", created_at, finished_at
            FROM auth.operations WHERE id = $1"#,
         id
     )
@@ -91,21 +97,24 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Operation
     Ok(row.map(Operation::from))
 }
 
-/// A user's latest operation of a kind since a moment that has not failed.
+/// A user's latest operation of a kind, and about whom, since a moment that has not failed.
 pub async fn latest(
     db: impl PgExecutor<'_>,
     owner: UserId,
+    subject: Option<UserId>,
     kind: &str,
     since: OffsetDateTime,
 ) -> Result<Option<Operation>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT id, kind, owner_id, state, done, total, fault, result IS NOT NULL AS "has_result!", created_at, finished_at
+        r#"SELECT id, kind, owner_id, subject_id, state, done, total, fault, result IS NOT NULL AS "has_result!", created_at, finished_at
            FROM auth.operations WHERE owner_id = $1 AND kind = $2 AND created_at > $3 AND state <> 'failed'
+             AND subject_id IS NOT DISTINCT FROM $4
            ORDER BY id DESC LIMIT 1"#,
         owner.0,
         kind,
-        since
+        since,
+        subject.map(|id| id.0),
     )
     .fetch_optional(db)
     .await?;
@@ -125,6 +134,7 @@ pub struct Claimed {
     pub id: Uuid,
     pub kind: String,
     pub owner_id: Uuid,
+    pub subject_id: Option<Uuid>,
     pub input: Option<Vec<u8>>,
     pub options: Value,
     pub tries: i32,
@@ -142,7 +152,7 @@ pub async fn claim(
          WHERE id = (SELECT id FROM auth.operations
                      WHERE state = 'running' AND kind <> 'erasure' AND leased_until <= $1
                      ORDER BY leased_until, id FOR UPDATE SKIP LOCKED LIMIT 1)
-         RETURNING id, kind, owner_id, input, options, tries",
+         RETURNING id, kind, owner_id, subject_id, input, options, tries",
         now,
         until
     )

@@ -42,20 +42,38 @@ pub async fn all(db: impl PgExecutor<'_>) -> Result<Vec<Role>, sqlx::Error> {
     .await
 }
 
-pub async fn put(db: &mut PgConnection, role: &Role, now: OffsetDateTime) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO auth.roles (name, permissions, require_totp, department_scoped, updated_at) VALUES ($1, $2, $3, $4, $5)
+/// Roles by name, after `after`.
+pub async fn page(
+    db: impl PgExecutor<'_>,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Role>, sqlx::Error> {
+    sqlx::query_as!(
+        Role,
+        "SELECT name, permissions, require_totp, department_scoped FROM auth.roles
+         WHERE ($1::text IS NULL OR name > $1) ORDER BY name LIMIT $2",
+        after,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Says whether it is new.
+pub async fn put(db: &mut PgConnection, role: &Role, now: OffsetDateTime) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"INSERT INTO auth.roles (name, permissions, require_totp, department_scoped, updated_at) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (name) DO UPDATE SET permissions = excluded.permissions, require_totp = excluded.require_totp,
-             department_scoped = excluded.department_scoped, updated_at = excluded.updated_at",
+             department_scoped = excluded.department_scoped, updated_at = excluded.updated_at
+         RETURNING xmax = 0 AS "is_new!""#,
         role.name,
         &role.permissions,
         role.require_totp,
         role.department_scoped,
         now,
     )
-    .execute(db)
-    .await?;
-    Ok(())
+    .fetch_one(db)
+    .await
 }
 
 /// Makes a role where there is none.

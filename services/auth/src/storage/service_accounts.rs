@@ -36,13 +36,21 @@ pub async fn insert(
     Ok(())
 }
 
-/// Those in use, newest first. An installation has few.
-pub async fn live(db: impl PgExecutor<'_>, now: OffsetDateTime) -> Result<Vec<ServiceAccount>, sqlx::Error> {
+/// Those in use, newest first, before `before`.
+pub async fn live(
+    db: impl PgExecutor<'_>,
+    now: OffsetDateTime,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<ServiceAccount>, sqlx::Error> {
     sqlx::query_as!(
         ServiceAccount,
         "SELECT id, name, permissions, secret_hash, created_at, expires_at, last_used_at
-         FROM auth.service_accounts WHERE ended_at IS NULL AND expires_at > $1 ORDER BY id DESC LIMIT 500",
-        now
+         FROM auth.service_accounts WHERE ended_at IS NULL AND expires_at > $1 AND ($2::uuid IS NULL OR id < $2)
+         ORDER BY id DESC LIMIT $3",
+        now,
+        before,
+        limit,
     )
     .fetch_all(db)
     .await

@@ -133,21 +133,26 @@ pub async fn begun(db: impl PgExecutor<'_>, id: SessionId) -> Result<Option<Offs
         .await
 }
 
-/// A user's live sessions, used since `idle_since`, newest first. A person has few.
+/// A user's live sessions, used since `idle_since`, newest first, before `before`.
 pub async fn live(
     db: impl PgExecutor<'_>,
     user: UserId,
     now: OffsetDateTime,
     idle_since: OffsetDateTime,
+    before: Option<SessionId>,
+    limit: i64,
 ) -> Result<Vec<Session>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, user_id, device, ip, created_at, last_used_at, expires_at, ended_at, impersonator_id
          FROM auth.sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_used_at > $3
-         ORDER BY id DESC LIMIT 100",
+           AND ($4::uuid IS NULL OR id < $4)
+         ORDER BY id DESC LIMIT $5",
         user.0,
         now,
         idle_since,
+        before.map(|id| id.0),
+        limit,
     )
     .fetch_all(db)
     .await?;

@@ -4,6 +4,8 @@ use time::OffsetDateTime;
 use typed_id::UserId;
 use uuid::Uuid;
 
+use crate::domain::email;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
@@ -183,7 +185,9 @@ pub struct Changes {
     pub is_active: Option<bool>,
     pub department: Option<String>,
     pub student_id: Option<String>,
-    /// Set only when it was not verified before.
+    /// It is as verified as `verified_at` says.
+    pub email: Option<String>,
+    /// Of the address of before set only when it was not verified yet.
     pub verified_at: Option<OffsetDateTime>,
 }
 
@@ -199,7 +203,8 @@ pub async fn update(
         "UPDATE auth.users SET
              full_name = coalesce($2, full_name), locale = coalesce($3, locale), time_zone = coalesce($4, time_zone),
              role = coalesce($5, role), is_active = coalesce($6, is_active),
-             email_verified_at = coalesce(email_verified_at, $7), department = coalesce($9, department),
+             email_verified_at = CASE WHEN $11::text IS NULL THEN coalesce(email_verified_at, $7) ELSE $7 END,
+             email = coalesce($11, email), email_key = coalesce($12, email_key), department = coalesce($9, department),
              student_id = coalesce($10, student_id), updated_at = $8, version = version + 1
          WHERE id = $1
          RETURNING id, email, full_name, role, locale, time_zone, email_verified_at, is_active, totp_enabled, department, student_id, version, created_at, updated_at",
@@ -213,6 +218,8 @@ pub async fn update(
         now,
         changes.department.as_deref(),
         changes.student_id.as_deref(),
+        changes.email.as_deref(),
+        changes.email.as_deref().map(email::key),
     )
     .fetch_optional(db)
     .await?;
@@ -242,6 +249,7 @@ pub async fn page(
     search: Option<&str>,
     role: Option<&str>,
     department: Option<&str>,
+    is_active: Option<bool>,
     before: Option<UserId>,
     limit: i64,
 ) -> Result<Vec<User>, sqlx::Error> {
@@ -257,13 +265,14 @@ pub async fn page(
          FROM auth.users
          WHERE ($1::text IS NULL OR auth.fold_turkish(full_name || ' ' || email) LIKE auth.fold_turkish($1))
            AND ($2::text IS NULL OR role = $2) AND ($3::uuid IS NULL OR id < $3)
-           AND ($5::text IS NULL OR department = $5)
+           AND ($5::text IS NULL OR department = $5) AND ($6::bool IS NULL OR is_active = $6)
          ORDER BY id DESC LIMIT $4",
         pattern,
         role,
         before.map(|id| id.0),
         limit,
         department,
+        is_active,
     )
     .fetch_all(db)
     .await?;
@@ -277,12 +286,12 @@ pub struct Department {
     pub users: i64,
 }
 
-/// Every department that somebody belongs to, by name. A school has few.
+/// Every department that somebody belongs to, by name, byte by byte as pages compare them. A school has few.
 pub async fn departments(db: impl PgExecutor<'_>) -> Result<Vec<Department>, sqlx::Error> {
     sqlx::query_as!(
         Department,
         r#"SELECT department AS name, count(*) AS "users!" FROM auth.users WHERE department <> ''
-           GROUP BY department ORDER BY department LIMIT 1000"#
+           GROUP BY department ORDER BY department COLLATE "C" LIMIT 1000"#
     )
     .fetch_all(db)
     .await

@@ -5,15 +5,16 @@ use contracts::events::v1::{TokenRevoked, UserRegistered, UserUpdated};
 use problem::codes;
 use typed_id::UserId;
 
-use super::school::{PASSWORD, School, sign_in};
+use super::school::{FIRST_PAGE, PASSWORD, School, sign_in};
 use crate::storage::users::Changes;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::create_user::create_user;
 use crate::usecases::issue_service_token::issue_service_token;
 use crate::usecases::list_revocations::list_revocations;
-use crate::usecases::list_users::list_users;
+use crate::usecases::list_users::{UserFilter, list_users};
 use crate::usecases::login::login;
 use crate::usecases::logout::logout;
+use crate::usecases::paging::Paging;
 use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
 use crate::usecases::update_user::{update_me, update_user};
@@ -172,35 +173,43 @@ async fn users_are_found_by_any_spelling_and_listed_in_pages() {
         school.register(&format!("ada{n}@school.test")).await;
     }
     for spelling in ["işıl", "IŞIL", "isil", "Işıl Ş", "ISIL@SCHOOL"] {
-        let page = list_users(&school.auth, &Reach::SYSTEM, Some(spelling), None, None, 20, None)
+        let filter = UserFilter {
+            search: Some(spelling),
+            ..UserFilter::default()
+        };
+        let page = list_users(&school.auth, &Reach::SYSTEM, filter, FIRST_PAGE)
             .await
             .unwrap();
         assert_eq!(
-            page.users.iter().map(|user| user.id).collect::<Vec<_>>(),
+            page.items.iter().map(|user| user.id).collect::<Vec<_>>(),
             [isil.id],
             "{spelling}"
         );
     }
     for literal in ["%", "_", "\\"] {
-        let page = list_users(&school.auth, &Reach::SYSTEM, Some(literal), None, None, 20, None)
+        let filter = UserFilter {
+            search: Some(literal),
+            ..UserFilter::default()
+        };
+        let page = list_users(&school.auth, &Reach::SYSTEM, filter, FIRST_PAGE)
             .await
             .unwrap();
-        assert!(page.users.is_empty(), "{literal}");
+        assert!(page.items.is_empty(), "{literal}");
     }
+    let students = UserFilter {
+        role: Some("student"),
+        ..UserFilter::default()
+    };
     let (mut seen, mut token) = (Vec::new(), None::<String>);
     loop {
-        let page = list_users(
-            &school.auth,
-            &Reach::SYSTEM,
-            None,
-            Some("student"),
-            None,
-            2,
-            token.as_deref(),
-        )
-        .await
-        .unwrap();
-        seen.extend(page.users.into_iter().map(|user| user.email));
+        let paging = Paging {
+            size: 2,
+            token: token.as_deref(),
+        };
+        let page = list_users(&school.auth, &Reach::SYSTEM, students, paging)
+            .await
+            .unwrap();
+        seen.extend(page.items.into_iter().map(|user| user.email));
         if page.next_page_token.is_empty() {
             break;
         }
@@ -208,17 +217,30 @@ async fn users_are_found_by_any_spelling_and_listed_in_pages() {
     }
     let expected: Vec<_> = (0..5).rev().map(|n| format!("ada{n}@school.test")).collect();
     assert_eq!(seen, expected);
-    let foreign = list_users(
-        &school.auth,
-        &Reach::SYSTEM,
-        None,
-        None,
-        None,
-        2,
-        token.as_deref(),
-    )
-    .await;
+    let paging = Paging {
+        size: 2,
+        token: token.as_deref(),
+    };
+    let foreign = list_users(&school.auth, &Reach::SYSTEM, UserFilter::default(), paging).await;
     assert_eq!(foreign.unwrap_err().code(), &codes::INVALID_PAGE_TOKEN);
+
+    let gone = Changes {
+        is_active: Some(false),
+        ..Changes::default()
+    };
+    update_user(&school.auth, &Reach::SYSTEM, isil.id, gone)
+        .await
+        .unwrap();
+    for (is_active, expected) in [(Some(true), 5), (Some(false), 1), (None, 6)] {
+        let filter = UserFilter {
+            is_active,
+            ..UserFilter::default()
+        };
+        let page = list_users(&school.auth, &Reach::SYSTEM, filter, FIRST_PAGE)
+            .await
+            .unwrap();
+        assert_eq!(page.items.len(), expected, "{is_active:?}");
+    }
 }
 
 #[tokio::test]
@@ -252,7 +274,7 @@ async fn other_processes_get_users_revocations_and_tokens() {
         assert_eq!(refused.unwrap_err().code(), &codes::INVALID_CREDENTIALS);
     }
     // It has no business there: nothing of theirs lets it call.
-    for called in ["enrollment", "exam", "catalog", "gateway", "", "*"] {
+    for called in ["exam", "catalog", "gateway", "", "*"] {
         let refused = issue_service_token(&school.auth, "catalog", "the secret of the catalogue", called);
         assert_eq!(refused.unwrap_err().code(), &codes::PERMISSION_DENIED, "{called}");
     }

@@ -8,14 +8,15 @@ use typed_id::UserId;
 use super::accounts::invitation;
 use super::hardening::code_of;
 use super::managing::role_of;
-use super::school::School;
+use super::school::{FIRST_PAGE, School};
 use crate::storage::users::{Changes, User};
 use crate::usecases::create_user::create_user;
 use crate::usecases::impersonate::impersonate;
 use crate::usecases::import_users::import_users;
 use crate::usecases::list_departments::list_departments;
-use crate::usecases::list_users::list_users;
+use crate::usecases::list_users::{UserFilter, list_users};
 use crate::usecases::operations::{operation, result, work_once};
+use crate::usecases::paging::Paging;
 use crate::usecases::put_role::put_role;
 use crate::usecases::reach::Reach;
 use crate::usecases::update_user::update_user;
@@ -56,10 +57,12 @@ impl School {
 
     async fn seen(&self, by: &Caller, department: Option<&str>) -> Vec<String> {
         let reach = self.reach(by).await;
-        let page = list_users(&self.auth, &reach, None, None, department, 100, None)
-            .await
-            .unwrap();
-        let mut seen: Vec<String> = page.users.into_iter().map(|user| user.email).collect();
+        let filter = UserFilter {
+            department,
+            ..UserFilter::default()
+        };
+        let page = list_users(&self.auth, &reach, filter, FIRST_PAGE).await.unwrap();
+        let mut seen: Vec<String> = page.items.into_iter().map(|user| user.email).collect();
         seen.sort();
         seen
     }
@@ -99,7 +102,7 @@ async fn a_head_reaches_the_users_of_their_department_alone() {
         let outcomes = [
             code_of(user_within(&school.auth, &reach, target).await),
             code_of(update_user(&school.auth, &reach, target, renamed).await),
-            code_of(list_of_user(&school.auth, &reach, target).await),
+            code_of(list_of_user(&school.auth, &reach, target, FIRST_PAGE).await),
             code_of(end_of_user(&school.auth, &reach, target, None).await),
             code_of(remove_factor(&school.auth, &head, target).await),
             code_of(impersonate(&school.auth, &head, target, "a ticket").await),
@@ -239,8 +242,9 @@ async fn departments_are_listed_as_far_as_one_reaches() {
     let admin = school.caller(&school.sign_in("root@school.test").await).await;
     let names = async |by: &Caller| {
         let reach = school.reach(by).await;
-        let found = list_departments(&school.auth, &reach).await.unwrap();
+        let found = list_departments(&school.auth, &reach, FIRST_PAGE).await.unwrap();
         found
+            .items
             .into_iter()
             .map(|department| (department.name, department.users))
             .collect::<Vec<_>>()
@@ -253,4 +257,19 @@ async fn departments_are_listed_as_far_as_one_reaches() {
     let (fizik, kimya) = (("Fizik".to_owned(), 3), ("Kimya".to_owned(), 1));
     assert_eq!(names(&admin).await, [fizik.clone(), kimya]);
     assert_eq!(names(&head).await, [fizik]);
+    let reach = school.reach(&admin).await;
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    for _ in 0..2 {
+        let paging = Paging {
+            size: 1,
+            token: Some(&token),
+        };
+        let page = list_departments(&school.auth, &reach, paging).await.unwrap();
+        seen.extend(page.items.into_iter().map(|department| department.name));
+        token = page.next_page_token;
+    }
+    assert_eq!(
+        (seen, token),
+        (vec!["Fizik".into(), "Kimya".into()], String::new())
+    );
 }

@@ -10,8 +10,8 @@ use request_context::RequestContext;
 use totp_rs::{Builder, Secret, Totp};
 use typed_id::UserId;
 
-use super::school::{PASSWORD, School, sign_in};
-use crate::storage::audit::Filter;
+use super::school::{FIRST_PAGE, PASSWORD, School, sign_in};
+use crate::storage::audit::{Filter, keep_log};
 use crate::storage::roles::Role;
 use crate::storage::users::Changes;
 use crate::usecases::audit;
@@ -19,6 +19,7 @@ use crate::usecases::change_password::change_password;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
 use crate::usecases::impersonate::impersonate;
 use crate::usecases::login::{SignIn, login};
+use crate::usecases::paging::Paging;
 use crate::usecases::put_role::put_role;
 use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
@@ -34,8 +35,8 @@ impl School {
             target: Some(target.to_owned()),
             ..Filter::default()
         };
-        let page = audit::list(&self.auth, filter, 100, None).await.unwrap();
-        page.entries.into_iter().rev().map(|entry| entry.action).collect()
+        let page = audit::list(&self.auth, filter, FIRST_PAGE).await.unwrap();
+        page.items.into_iter().rev().map(|entry| entry.action).collect()
     }
 
     pub fn app(secret: &str) -> Totp {
@@ -259,6 +260,53 @@ async fn a_second_factor_is_asked_for_once_confirmed_and_no_code_counts_twice() 
 }
 
 #[tokio::test]
+async fn new_recovery_codes_void_those_of_before() {
+    let school = School::open().await;
+    let ada = school.user("ada@school.test", "student").await;
+    let caller = school.caller(&school.sign_in("ada@school.test").await).await;
+    let renew = async |code: &str| second_factor::renew_recovery_codes(&school.auth, &caller, code).await;
+    assert_eq!(code_of(renew("000000").await), Some("totp_not_enabled"));
+    let (secret, _) = second_factor::enroll(&school.auth, &caller).await.unwrap();
+    let app = School::app(&secret);
+    let code = school.code(&app);
+    assert_eq!(
+        code_of(renew(&code).await),
+        Some("totp_not_enabled"),
+        "not confirmed"
+    );
+    let old = second_factor::confirm(&school.auth, &caller, &code)
+        .await
+        .unwrap();
+    assert_eq!(code_of(renew(&code).await), Some("invalid_totp_code"), "used");
+    school.clock.advance(Duration::from_secs(30));
+    let new = renew(&school.code(&app)).await.unwrap();
+    assert_eq!(new.len(), 10);
+    let with = |code| SignIn {
+        totp_code: Some(code),
+        ..sign_in("ada@school.test", PASSWORD)
+    };
+    for code in &old[..2] {
+        assert_eq!(
+            code_of(login(&school.auth, with(code)).await),
+            Some("invalid_credentials")
+        );
+    }
+    login(&school.auth, with(&new[0])).await.unwrap();
+    let changes = school.events::<UserSecurityChanged>().await;
+    let renewed = changes
+        .iter()
+        .filter(|event| event.change == "recovery_codes_renewed");
+    assert_eq!(renewed.count(), 1);
+    let actions = school.actions(&ada.id.to_string()).await;
+    assert!(actions.iter().any(|action| action == "recovery_codes.renewed"));
+    // Who has the session alone tries in vain.
+    for _ in 0..10 {
+        assert_eq!(code_of(renew("000000").await), Some("invalid_totp_code"));
+    }
+    assert_eq!(code_of(renew("000000").await), Some("rate_limited"));
+}
+
+#[tokio::test]
 async fn an_owner_is_told_by_mail_of_what_changes_how_they_sign_in() {
     let school = School::open().await;
     let ada = school.user("ada@school.test", "student").await;
@@ -419,10 +467,9 @@ async fn acting_for_another_is_short_seen_and_stops_before_the_account_itself() 
             action: Some("impersonation.begun".into()),
             ..Filter::default()
         },
-        10,
-        None,
+        FIRST_PAGE,
     );
-    let entries = page.await.unwrap().entries;
+    let entries = page.await.unwrap().items;
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].actor_id, Some(admin.id));
     assert_eq!(entries[0].details["reason"], "ticket 4711");
@@ -496,10 +543,12 @@ async fn the_audit_log_is_only_added_to_and_read_in_pages() {
     };
     let (mut seen, mut token) = (Vec::new(), None::<String>);
     loop {
-        let page = audit::list(&school.auth, filter.clone(), 2, token.as_deref())
-            .await
-            .unwrap();
-        seen.extend(page.entries.iter().map(|entry| entry.id));
+        let paging = Paging {
+            size: 2,
+            token: token.as_deref(),
+        };
+        let page = audit::list(&school.auth, filter.clone(), paging).await.unwrap();
+        seen.extend(page.items.iter().map(|entry| entry.id));
         token = Some(page.next_page_token).filter(|token| !token.is_empty());
         if token.is_none() {
             break;
@@ -507,8 +556,63 @@ async fn the_audit_log_is_only_added_to_and_read_in_pages() {
     }
     assert_eq!(seen.len(), 5);
     assert!(seen.is_sorted_by(|a, b| a > b));
-    let foreign = audit::list(&school.auth, Filter::default(), 2, Some("AAAA")).await;
+    let tampered = Paging {
+        size: 2,
+        token: Some("AAAA"),
+    };
+    let foreign = audit::list(&school.auth, Filter::default(), tampered).await;
     assert_eq!(foreign.unwrap_err().code(), &codes::INVALID_PAGE_TOKEN);
+
+    // From the third failure on, before the fifth.
+    let last = school.clock.now();
+    let within = Filter {
+        from: Some(last - time::Duration::seconds(3)),
+        to: Some(last - time::Duration::seconds(1)),
+        ..filter
+    };
+    let page = audit::list(&school.auth, within, FIRST_PAGE).await.unwrap();
+    let at: Vec<_> = page.items.iter().map(|entry| entry.at).collect();
+    assert_eq!(at, [2, 3].map(|ago| last - time::Duration::seconds(ago)));
+}
+
+/// The trigger stops a mistake; what stops who has the service's password is that the log is not the service's.
+#[tokio::test]
+async fn the_service_itself_can_neither_change_the_audit_log_nor_take_its_guard_away() {
+    let school = School::open().await;
+    for _ in 0..2 {
+        keep_log(&school.auth.db).await.unwrap();
+    }
+    school.user("ada@school.test", "student").await;
+    let _ = login(&school.auth, sign_in("ada@school.test", WRONG)).await;
+    let rows = "SELECT count(*) FROM auth.audit_log";
+    let before = school.count(rows).await;
+    assert!(before > 0, "rows are added");
+    for sql in [
+        "UPDATE auth.audit_log SET action = 'x'",
+        "DELETE FROM auth.audit_log",
+        "DELETE FROM auth.audit_log_rest",
+        "TRUNCATE auth.audit_log",
+        "TRUNCATE auth.audit_log_rest",
+        "DROP TRIGGER audit_log_append_only ON auth.audit_log",
+        "DROP FUNCTION auth.audit_log_is_append_only CASCADE",
+        "CREATE OR REPLACE FUNCTION auth.audit_log_is_append_only() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+        "ALTER TABLE auth.audit_log DISABLE TRIGGER ALL",
+        "ALTER TABLE auth.audit_log DETACH PARTITION auth.audit_log_rest",
+        "ALTER TABLE auth.audit_log OWNER TO CURRENT_USER",
+        "DROP TABLE auth.audit_log",
+        "DROP TABLE auth.audit_log_rest",
+        "DROP SCHEMA auth CASCADE",
+        "DROP FUNCTION auth.keep_audit_log",
+        "SET ROLE sctest_audit",
+    ] {
+        let refused = sqlx::raw_sql(sql).execute(school.auth.db.primary()).await;
+        let refused = refused.unwrap_err();
+        let code = refused
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
+        assert_eq!(code.as_deref(), Some("42501"), "{sql}: {refused}");
+    }
+    assert_eq!(school.count(rows).await, before);
 }
 
 /// Four ways to fail, interleaved: medians, and how well the time of an answer tells them from a wrong password (0.5: not at all).

@@ -15,7 +15,7 @@ use typed_id::UserId;
 
 use self::provider::{CLIENT, Callback, Fault, Key, Kind, Lie, Provider, REDIRECT, SECRET};
 use super::hardening::code_of;
-use super::school::{ENCRYPTION_KEY, PASSWORD, School, settings, sign_in};
+use super::school::{ENCRYPTION_KEY, FIRST_PAGE, PASSWORD, School, settings, sign_in};
 use crate::storage::users::Changes;
 use crate::usecases::finish_oidc::finish;
 use crate::usecases::grant::Tokens;
@@ -116,7 +116,10 @@ async fn a_person_is_the_same_the_next_time_whatever_key_signs() {
         assert_eq!(school.events::<UserRegistered>().await.len(), 1);
         let renewed = refresh(&school.auth, second.refresh_token).await.unwrap();
         let caller = school.caller(&renewed).await;
-        let linked = identities::list(&school.auth, &caller).await.unwrap();
+        let linked = identities::list(&school.auth, &caller, FIRST_PAGE)
+            .await
+            .unwrap()
+            .items;
         assert_eq!((linked.len(), linked[0].email.as_str()), (1, "ada@school.test"));
         assert_eq!(
             school.count("SELECT count(*) FROM auth.oidc_sign_ins").await,

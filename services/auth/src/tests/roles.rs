@@ -3,8 +3,9 @@ use std::time::Duration;
 use access_token::permissions;
 use problem::codes;
 
-use super::school::School;
+use super::school::{FIRST_PAGE, School};
 use crate::storage::roles::Role;
+use crate::usecases::paging::Paging;
 use crate::usecases::put_role::{list_roles, put_role};
 use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
@@ -21,7 +22,7 @@ fn role(name: &str, permissions: &[&str]) -> Role {
 #[tokio::test]
 async fn a_new_installation_has_three_roles() {
     let school = School::open().await;
-    for found in list_roles(&school.auth).await.unwrap() {
+    for found in list_roles(&school.auth, FIRST_PAGE).await.unwrap().items {
         assert_eq!(found.permissions, permissions::defaults(&found.name));
     }
     let edited = role("teacher", &["courses:write"]);
@@ -29,7 +30,13 @@ async fn a_new_installation_has_three_roles() {
         .await
         .unwrap();
     school.auth.ensure_roles().await.unwrap();
-    assert!(list_roles(&school.auth).await.unwrap().contains(&edited));
+    assert!(
+        list_roles(&school.auth, FIRST_PAGE)
+            .await
+            .unwrap()
+            .items
+            .contains(&edited)
+    );
 }
 
 #[tokio::test]
@@ -85,7 +92,7 @@ async fn unknown_permissions_are_refused_and_admins_keep_editing_roles() {
     let school = School::open().await;
     let refused = put_role(&school.auth, &Reach::SYSTEM, role("teacher", &["courses:eat"])).await;
     assert_eq!(refused.unwrap_err().code(), &codes::UNKNOWN_PERMISSION);
-    let admin = put_role(&school.auth, &Reach::SYSTEM, role("admin", &[]))
+    let (admin, _) = put_role(&school.auth, &Reach::SYSTEM, role("admin", &[]))
         .await
         .unwrap();
     assert_eq!(admin.permissions, ["roles:write"]);
@@ -96,5 +103,35 @@ async fn unknown_permissions_are_refused_and_admins_keep_editing_roles() {
     )
     .await
     .unwrap();
-    assert_eq!(list_roles(&school.auth).await.unwrap().len(), 4);
+    assert_eq!(list_roles(&school.auth, FIRST_PAGE).await.unwrap().items.len(), 4);
+}
+
+#[tokio::test]
+async fn a_new_role_is_told_from_a_changed_one_and_lists_come_in_pages() {
+    let school = School::open().await;
+    for (name, expected) in [("assistant", true), ("assistant", false), ("teacher", false)] {
+        let wanted = role(name, &["courses:write"]);
+        let (_, is_new) = put_role(&school.auth, &Reach::SYSTEM, wanted).await.unwrap();
+        assert_eq!(is_new, expected, "{name}");
+    }
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let paging = Paging {
+            size: 3,
+            token: Some(&token),
+        };
+        let page = list_roles(&school.auth, paging).await.unwrap();
+        seen.extend(page.items.into_iter().map(|role| role.name));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["admin", "assistant", "student", "teacher"]);
+    let tampered = Paging {
+        size: 3,
+        token: Some("AAAA"),
+    };
+    let refused = list_roles(&school.auth, tampered).await.unwrap_err();
+    assert_eq!(refused.code(), &codes::INVALID_PAGE_TOKEN);
 }

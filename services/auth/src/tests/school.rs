@@ -16,11 +16,17 @@ use crate::config::Settings;
 use crate::storage::users::{self, Changes, User};
 use crate::usecases::grant::Tokens;
 use crate::usecases::login::{SignIn, login};
+use crate::usecases::paging::Paging;
 use crate::usecases::reach::Reach;
 use crate::usecases::register::register;
 use crate::usecases::update_user::update_user;
 use crate::usecases::verify_email::verify_email;
 
+/// The first page of a list, as long as pages get.
+pub const FIRST_PAGE: Paging<'static> = Paging {
+    size: 100,
+    token: None,
+};
 pub const PASSWORD: &str = "a long enough secret";
 pub const FIRST_ADMIN: &str = "admin@school.test";
 pub const ENCRYPTION_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -205,6 +211,10 @@ fn assemble(database: &TestDatabase, redis: &TestRedis, clock: &Clock, settings:
         audience: "student-coaching-api".into(),
         data_holders: Vec::new(),
         operation_holders: Vec::new(),
+        operation_limits: service_runtime::OperationLimits {
+            soft_limit_seconds: 1_500,
+            hard_limit_seconds: 1_800,
+        },
     };
     Auth::assemble(parts, settings).unwrap()
 }

@@ -5,11 +5,12 @@ use futures::future::join_all;
 use problem::codes;
 use test_support::{count_queries, eventually};
 
-use super::school::{PASSWORD, School, sign_in};
+use super::school::{FIRST_PAGE, PASSWORD, School, sign_in};
 use crate::jobs::remove_expired;
 use crate::storage::users::Changes;
 use crate::usecases::login::login;
 use crate::usecases::logout::logout;
+use crate::usecases::paging::Paging;
 use crate::usecases::reach::Reach;
 use crate::usecases::refresh::refresh;
 use crate::usecases::sessions::{end_other_sessions, end_session, list_sessions};
@@ -158,9 +159,23 @@ async fn a_person_sees_and_ends_their_own_sessions() {
         school.caller(&second).await,
         school.caller(&school.sign_in("can@school.test").await).await,
     );
-    let listed = list_sessions(&school.auth, &ada).await.unwrap();
+    let listed = list_sessions(&school.auth, &ada, FIRST_PAGE).await.unwrap().items;
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[0].id, ada.user().unwrap().session_id);
+    let part = async |caller, token: &str| {
+        let paging = Paging {
+            size: 1,
+            token: Some(token),
+        };
+        list_sessions(&school.auth, caller, paging).await
+    };
+    let newest = part(&ada, "").await.unwrap();
+    let token = newest.next_page_token;
+    let oldest = part(&ada, &token).await.unwrap();
+    assert_eq!([newest.items, oldest.items].concat(), listed);
+    assert_eq!(oldest.next_page_token, "");
+    let foreign = part(&can, &token).await.unwrap_err();
+    assert_eq!(foreign.code(), &codes::INVALID_PAGE_TOKEN);
 
     let foreign = end_session(&school.auth, &can, listed[1].id).await;
     assert_eq!(foreign.unwrap_err().code(), &codes::NOT_FOUND);
@@ -171,7 +186,7 @@ async fn a_person_sees_and_ends_their_own_sessions() {
     school.sign_in("ada@school.test").await;
     end_other_sessions(&school.auth, &ada).await.unwrap();
     assert_eq!(
-        list_sessions(&school.auth, &ada).await.unwrap(),
+        list_sessions(&school.auth, &ada, FIRST_PAGE).await.unwrap().items,
         vec![listed[0].clone()]
     );
     school.verify(&second.access_token).await.unwrap();

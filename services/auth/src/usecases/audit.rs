@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use typed_id::UserId;
 use uuid::Uuid;
 
+use super::paging::{Page, Paging};
 use crate::app::Auth;
 use crate::storage::audit::{self, Entry, Filter};
 
@@ -90,29 +91,16 @@ pub async fn record(
     audit::insert(db, &entry).await
 }
 
-/// One page of the log; the token is empty on the last one.
-#[derive(Debug)]
-pub struct Page {
-    pub entries: Vec<Entry>,
-    pub next_page_token: String,
-}
-
 /// The log, newest first. One query.
-pub async fn list(app: &Auth, filter: Filter, size: i64, token: Option<&str>) -> Result<Page, Problem> {
+pub async fn list(
+    app: &Auth,
+    filter: Filter,
+    Paging { size, token }: Paging<'_>,
+) -> Result<Page<Entry>, Problem> {
     let scope = format!("audit:{filter:?}");
     let before: Option<Uuid> = app.pages.open(&scope, token)?;
-    let mut entries = audit::page(app.db.primary(), &filter, before, size + 1)
+    let rows = audit::page(app.db.primary(), &filter, before, size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let wanted = usize::try_from(size).unwrap_or_default();
-    let more = entries.len() > wanted;
-    entries.truncate(wanted);
-    let next_page_token = match entries.last() {
-        Some(last) if more => app.pages.seal(&scope, &last.id),
-        _ => String::new(),
-    };
-    Ok(Page {
-        entries,
-        next_page_token,
-    })
+    Ok(Page::cut(app, &scope, rows, size, |entry| entry.id))
 }

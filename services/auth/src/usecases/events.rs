@@ -1,8 +1,8 @@
 //! The facts that this service tells the others.
 
 use contracts::events::v1::{
-    UserPasswordResetRequested, UserRegistered, UserRegistrationRepeated, UserSecurityChanged, UserUpdated,
-    UserVerificationRequested,
+    UserEmailChangeRequested, UserPasswordResetRequested, UserRegistered, UserRegistrationRepeated,
+    UserSecurityChanged, UserUpdated, UserVerificationRequested,
 };
 use contracts::timestamp;
 use event_bus::outbox;
@@ -16,6 +16,7 @@ use crate::storage::one_time_tokens::{self, Purpose};
 use crate::storage::users::{self, User};
 
 const VERIFICATION_LIFETIME: Duration = Duration::days(3);
+const EMAIL_CHANGE_LIFETIME: Duration = Duration::days(1);
 const RESET_LIFETIME: Duration = Duration::hours(1);
 /// A new account's owner reads the mail when they find the time.
 const INVITATION_LIFETIME: Duration = Duration::days(7);
@@ -86,8 +87,11 @@ pub enum SecurityChange {
     TotpEnabled,
     TotpDisabled,
     RecoveryCodeUsed,
+    RecoveryCodesRenewed,
     IdentityLinked,
     IdentityUnlinked,
+    EmailChangeRequested,
+    Email,
 }
 
 /// Tells the account's owner by mail, in case it was not them.
@@ -96,16 +100,24 @@ pub async fn security_changed(
     user: UserId,
     change: SecurityChange,
 ) -> Result<(), sqlx::Error> {
-    let Some(user) = users::by_id(&mut **tx, user).await? else {
-        return Ok(());
-    };
+    match users::by_id(&mut **tx, user).await? {
+        Some(user) => tell_of_change(tx, user, change).await,
+        None => Ok(()),
+    }
+}
+
+/// The same to the address that the account is known by here: of a new one, that of before.
+pub async fn tell_of_change(tx: &mut WriteTx, user: User, change: SecurityChange) -> Result<(), sqlx::Error> {
     let change = match change {
         SecurityChange::Password => "password",
         SecurityChange::TotpEnabled => "totp_enabled",
         SecurityChange::TotpDisabled => "totp_disabled",
         SecurityChange::RecoveryCodeUsed => "recovery_code_used",
+        SecurityChange::RecoveryCodesRenewed => "recovery_codes_renewed",
         SecurityChange::IdentityLinked => "identity_linked",
         SecurityChange::IdentityUnlinked => "identity_unlinked",
+        SecurityChange::EmailChangeRequested => "email_change_requested",
+        SecurityChange::Email => "email",
     };
     let event = UserSecurityChanged {
         user_id: user.id.into(),
@@ -135,6 +147,24 @@ pub async fn request_verification(tx: &mut WriteTx, user: &User) -> Result<(), M
     let event = UserVerificationRequested {
         user_id: user.id.into(),
         email: user.email.clone(),
+        full_name: user.full_name.clone(),
+        locale: user.locale.clone(),
+        token,
+        expires_at: Some(timestamp(expires_at)),
+    };
+    outbox::append(tx, &event).await?;
+    Ok(())
+}
+
+/// Makes a secret for a new address and asks for the mail to it.
+pub async fn request_email_change(tx: &mut WriteTx, user: &User, new_email: String) -> Result<(), MailError> {
+    let now = tx.clock().now();
+    let (token, expires_at) = (secret::random(Kind::ChangeEmail)?, now + EMAIL_CHANGE_LIFETIME);
+    let hash = secret::hash(&token);
+    one_time_tokens::insert_email_change(tx, &hash, user.id, &new_email, now, expires_at).await?;
+    let event = UserEmailChangeRequested {
+        user_id: user.id.into(),
+        email: new_email,
         full_name: user.full_name.clone(),
         locale: user.locale.clone(),
         token,

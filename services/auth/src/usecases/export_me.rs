@@ -2,10 +2,12 @@ use access_token::Caller;
 use contracts::privacy::v1::ExportPersonalDataRequest;
 use contracts::privacy::v1::rpc::ExportPersonalData;
 use personal_data::PersonalData;
-use problem::Problem;
+use postgres::{WriteError, WriteTx};
+use problem::{Problem, codes};
 use request_context::RequestContext;
 use serde_json::{Map, Value, json};
 use time::Duration;
+use tokio_util::sync::CancellationToken;
 use typed_id::UserId;
 use uuid::Uuid;
 
@@ -48,40 +50,51 @@ const OWN: PersonalData = PersonalData {
 /// Begins to gather all that is held of the caller.
 pub async fn export_me(app: &Auth, caller: &Caller) -> Result<Operation, Problem> {
     let user = caller.in_person()?.id;
-    let now = app.clock.now();
-    let known = operations::latest(app.db.primary(), user, KIND, now - FRESH)
-        .await
-        .map_err(postgres::problem_of)?;
-    if let Some(known) = known {
+    let services = app.data_holders.len() + 1;
+    let begun = app.db.write(move |mut tx| async move {
+        let operation = begin(&mut tx, user, None, services, Actor::user(user)).await?;
+        tx.commit(operation).await
+    });
+    let begun: Result<_, WriteError> = begun.await;
+    app.wake_operations.notify_one();
+    Ok(begun?)
+}
+
+/// Who asks again for the same gets the operation of before.
+pub(super) async fn begin(
+    tx: &mut WriteTx,
+    owner: UserId,
+    subject: Option<UserId>,
+    services: usize,
+    actor: Actor,
+) -> Result<Operation, sqlx::Error> {
+    let now = tx.clock().now();
+    if let Some(known) = operations::latest(&mut **tx, owner, subject, KIND, now - FRESH).await? {
         return Ok(known);
     }
     let new = NewOperation {
         id: typed_id::new_uuid(now),
         kind: KIND,
-        owner: user,
-        total: i32::try_from(app.data_holders.len() + 1).unwrap_or_default(),
+        owner,
+        subject,
+        total: i32::try_from(services).unwrap_or_default(),
         input: None,
         options: json!({}),
         now,
     };
-    let begun = app.db.write(move |mut tx| async move {
-        let operation = operations::insert(&mut tx, &new).await?;
-        audit::record(
-            &mut *tx,
-            Actor::user(user),
-            Act::on_user("user.exported", user),
-            now,
-        )
-        .await?;
-        tx.commit(operation).await
-    });
-    let begun: Result<_, postgres::WriteError> = begun.await;
-    app.wake_operations.notify_one();
-    Ok(begun?)
+    let operation = operations::insert(tx, &new).await?;
+    let act = Act::on_user("user.exported", subject.unwrap_or(owner));
+    audit::record(&mut **tx, actor, act, now).await?;
+    Ok(operation)
 }
 
 /// Asks every service in turn.
-pub async fn run(app: &Auth, operation: Uuid, user: UserId) -> Result<Vec<u8>, Problem> {
+pub async fn run(
+    app: &Auth,
+    operation: Uuid,
+    user: UserId,
+    stop: &CancellationToken,
+) -> Result<Vec<u8>, Problem> {
     let own = personal_data::export(&app.db, user, OWN)
         .await
         .map_err(postgres::problem_of)?;
@@ -91,6 +104,9 @@ pub async fn run(app: &Auth, operation: Uuid, user: UserId) -> Result<Vec<u8>, P
         operations::progress(app.db.primary(), operation, done, total, app.clock.now() + LEASE)
             .await
             .map_err(postgres::problem_of)?;
+        if stop.is_cancelled() {
+            return Err(Problem::new(&codes::OPERATION_TIMEOUT));
+        }
         // Each is shown a token that is good there alone: with another's it could ask everybody for everything.
         let token = app
             .keys

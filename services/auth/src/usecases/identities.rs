@@ -5,15 +5,24 @@ use uuid::Uuid;
 
 use super::audit::{self, Act, Actor};
 use super::events::{self, SecurityChange};
+use super::paging::{Page, Paging};
 use super::second_factor::check_fresh;
 use crate::app::Auth;
 use crate::storage::identities::{self, Identity};
 
-/// The identity providers that the caller is linked with.
-pub async fn list(app: &Auth, caller: &Caller) -> Result<Vec<Identity>, Problem> {
-    identities::of_user(app.db.primary(), caller.user()?.id)
+/// The identity providers that the caller is linked with, oldest first.
+pub async fn list(
+    app: &Auth,
+    caller: &Caller,
+    Paging { size, token }: Paging<'_>,
+) -> Result<Page<Identity>, Problem> {
+    let user = caller.user()?.id;
+    let scope = format!("identities:{user}");
+    let after: Option<Uuid> = app.pages.open(&scope, token)?;
+    let rows = identities::of_user(app.db.primary(), user, after, size + 1)
         .await
-        .map_err(postgres::problem_of)
+        .map_err(postgres::problem_of)?;
+    Ok(Page::cut(app, &scope, rows, size, |identity| identity.id))
 }
 
 /// Unlinks one. Not with a session that somebody may have found open.

@@ -13,6 +13,7 @@ use postgres::{WriteError, WriteTx};
 use problem::{Problem, codes};
 use serde::Serialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use typed_id::UserId;
 use uuid::Uuid;
 
@@ -83,6 +84,7 @@ pub async fn import_users(
     }
     let (now, actor) = (app.clock.now(), Actor::of(caller));
     let new = NewOperation {
+        subject: None,
         id: typed_id::new_uuid(now),
         kind: KIND,
         owner,
@@ -111,7 +113,7 @@ pub async fn import_users(
 }
 
 /// Imports the file of an operation; its report.
-pub async fn run(app: &Auth, claimed: Claimed) -> Result<Vec<u8>, Problem> {
+pub async fn run(app: &Auth, claimed: Claimed, stop: &CancellationToken) -> Result<Vec<u8>, Problem> {
     let option = |name: &str| claimed.options[name].as_bool().unwrap_or_default();
     let (dry_run, invite) = (option("dry_run"), option("send_invitations"));
     let bytes = claimed.input.unwrap_or_default();
@@ -130,6 +132,9 @@ pub async fn run(app: &Auth, claimed: Claimed) -> Result<Vec<u8>, Problem> {
         operations::progress(app.db.primary(), claimed.id, done, total, app.clock.now() + LEASE)
             .await
             .map_err(postgres::problem_of)?;
+        if stop.is_cancelled() {
+            return Err(Problem::new(&codes::OPERATION_TIMEOUT));
+        }
         let mut accepted = Vec::new();
         for row in rows {
             match row.as_ref().map_err(of_fault).and_then(|row| importer.check(row)) {

@@ -86,7 +86,11 @@ pub async fn operation(app: &Auth, caller: &Caller, id: Uuid) -> Result<Operatio
         .map_err(postgres::problem_of)?;
     let found = found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
     if found.owner_id == user.id {
-        return Ok(found);
+        // What was gathered of others is for who may still gather it.
+        let is_own = found.subject_id.is_none() || user.has(permissions::PERSONAL_DATA_MANAGE);
+        return is_own
+            .then_some(found)
+            .ok_or_else(|| Problem::new(&codes::NOT_FOUND));
     }
     // A report names people of every department.
     let is_open = found.kind != export_me::KIND
@@ -135,7 +139,22 @@ pub async fn work_once(app: &Auth) -> Result<bool, sqlx::Error> {
         return Ok(false);
     };
     let (id, tries) = (claimed.id, claimed.tries);
-    match work(app, claimed).await {
+    // The process's end cuts nothing short here: the lease passes to another.
+    let process = CancellationToken::new();
+    let worked = app
+        .operation_limits
+        .run(&process, |stop| work(app, claimed, stop))
+        .await;
+    let ended = match worked {
+        Ok(ended) => ended,
+        Err(overdue) => {
+            tracing::warn!(operation = %id, error = &overdue as &dyn std::error::Error, "an operation took too long");
+            let fault = codes::OPERATION_TIMEOUT.name;
+            operations::fail(app.db.primary(), id, fault, app.clock.now()).await?;
+            return Ok(true);
+        }
+    };
+    match ended {
         Ok(result) => operations::succeed(app.db.primary(), id, &result, app.clock.now()).await?,
         Err(problem) => {
             problem.log();
@@ -149,10 +168,13 @@ pub async fn work_once(app: &Auth) -> Result<bool, sqlx::Error> {
     Ok(true)
 }
 
-async fn work(app: &Auth, claimed: Claimed) -> Result<Vec<u8>, Problem> {
+async fn work(app: &Auth, claimed: Claimed, stop: CancellationToken) -> Result<Vec<u8>, Problem> {
     match claimed.kind.as_str() {
-        import_users::KIND => import_users::run(app, claimed).await,
-        export_me::KIND => export_me::run(app, claimed.id, UserId(claimed.owner_id)).await,
+        import_users::KIND => import_users::run(app, claimed, &stop).await,
+        export_me::KIND => {
+            let user = UserId(claimed.subject_id.unwrap_or(claimed.owner_id));
+            export_me::run(app, claimed.id, user, &stop).await
+        }
         other => Err(Problem::internal(format!("an operation of kind {other}"))),
     }
 }

@@ -4,24 +4,32 @@ use problem::{Problem, codes};
 use serde_json::json;
 
 use super::audit::{self, Act};
+use super::paging::{Page, Paging};
 use super::reach::Reach;
 use super::revoke;
 use crate::app::Auth;
 use crate::storage::roles::{self, Role};
 use crate::storage::{service_accounts, users};
 
+const LIST: &str = "roles";
+
 enum Outcome {
-    Put(Vec<Revocation>),
+    Put(Vec<Revocation>, bool),
     MoreThanCaller,
 }
 
-/// Every role.
-pub async fn list_roles(app: &Auth) -> Result<Vec<Role>, Problem> {
-    roles::all(app.db.primary()).await.map_err(postgres::problem_of)
+/// Every role, by name.
+pub async fn list_roles(app: &Auth, Paging { size, token }: Paging<'_>) -> Result<Page<Role>, Problem> {
+    let after: Option<String> = app.pages.open(LIST, token)?;
+    let rows = roles::page(app.db.primary(), after.as_deref(), size + 1)
+        .await
+        .map_err(postgres::problem_of)?;
+    Ok(Page::cut(app, LIST, rows, size, |role| role.name.clone()))
 }
 
-/// Makes or changes a role. Its holders' live tokens become void, so that the next ones carry the new permissions.
-pub async fn put_role(app: &Auth, reach: &Reach, mut role: Role) -> Result<Role, Problem> {
+/// Makes or changes a role, and says whether it is new. Its holders' live tokens become void, so that the next ones carry the new
+/// permissions.
+pub async fn put_role(app: &Auth, reach: &Reach, mut role: Role) -> Result<(Role, bool), Problem> {
     if let Some(unknown) = role
         .permissions
         .iter()
@@ -47,10 +55,10 @@ pub async fn put_role(app: &Auth, reach: &Reach, mut role: Role) -> Result<Role,
             return tx.rollback(Outcome::MoreThanCaller).await;
         }
         if before.as_ref() == Some(&wanted) {
-            return tx.rollback(Outcome::Put(Vec::new())).await;
+            return tx.rollback(Outcome::Put(Vec::new(), false)).await;
         }
         let now = tx.clock().now();
-        roles::put(&mut tx, &wanted, now).await?;
+        let is_new = roles::put(&mut tx, &wanted, now).await?;
         let act = Act {
             action: "role.changed",
             target_kind: "role",
@@ -68,13 +76,13 @@ pub async fn put_role(app: &Auth, reach: &Reach, mut role: Role) -> Result<Role,
         holders.extend(service_accounts::of_role_since(&mut tx, &wanted.name, since).await?);
         let entries = revoke::of_users(&holders, now, ttl);
         revoke::record(&mut tx, &entries).await?;
-        tx.commit(Outcome::Put(entries)).await
+        tx.commit(Outcome::Put(entries, is_new)).await
     });
     let put: Result<_, WriteError> = put.await;
     match put? {
-        Outcome::Put(entries) => {
+        Outcome::Put(entries, is_new) => {
             revoke::announce(app, &entries).await;
-            Ok(role)
+            Ok((role, is_new))
         }
         Outcome::MoreThanCaller => Err(Problem::new(&codes::MORE_THAN_YOURS)),
     }

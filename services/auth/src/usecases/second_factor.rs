@@ -7,10 +7,11 @@ use typed_id::UserId;
 
 use super::audit::{self, Act, Actor};
 use super::events::{self, SecurityChange};
-use super::revoke;
+use super::{revoke, tries};
 use crate::app::Auth;
+use crate::domain::device::{self, Counted};
 use crate::domain::second_factor::{self as rules, Unusable};
-use crate::storage::{sessions, totp, users};
+use crate::storage::{sessions, sign_in_tries, totp, users};
 
 /// How young a session has to be to give a factor up.
 const FRESH: Duration = Duration::minutes(15);
@@ -136,6 +137,48 @@ pub async fn confirm(app: &Auth, caller: &Caller, code: &str) -> Result<Vec<Stri
         Confirmed::NotBegun => Err(Problem::new(&codes::TOTP_NOT_BEGUN)),
         Confirmed::Already => Err(Problem::new(&codes::TOTP_ENABLED)),
         Confirmed::Wrong => Err(Problem::new(&codes::INVALID_TOTP_CODE)),
+    }
+}
+
+enum Renewed {
+    Codes,
+    NoFactor,
+    Wrong,
+}
+
+/// New recovery codes for a code of the app; those of before are void.
+pub async fn renew_recovery_codes(app: &Auth, caller: &Caller, code: &str) -> Result<Vec<String>, Problem> {
+    let caller = caller.in_person()?;
+    // Who holds a session alone must not get the codes by trying.
+    let counted = Counted::Device(caller.session_id.0.as_bytes());
+    let subject = device::subject(&caller.id.to_string(), counted);
+    tries::take(app, &subject).await?;
+    let renewed_codes = rules::recovery_codes().map_err(Problem::internal)?;
+    let hashes: Vec<Vec<u8>> = renewed_codes
+        .iter()
+        .map(|code| rules::recovery_hash(code))
+        .collect();
+    let (sealer, code, user) = (app.sealer.clone(), code.to_owned(), caller.id);
+    let renewed = app.db.write(move |mut tx| async move {
+        let known = users::lock(&mut tx, user).await?;
+        if !known.is_some_and(|known| known.totp_enabled) {
+            return Ok(tx.rollback(Renewed::NoFactor).await?);
+        }
+        if !take(&mut tx, &sealer, user, &code).await? {
+            return Ok(tx.rollback(Renewed::Wrong).await?);
+        }
+        let now = tx.clock().now();
+        totp::put_recovery_codes(&mut tx, user, &hashes).await?;
+        sign_in_tries::reset(&mut *tx, &subject).await?;
+        let act = Act::on_user("recovery_codes.renewed", user);
+        audit::record(&mut *tx, Actor::user(user), act, now).await?;
+        events::security_changed(&mut tx, user, SecurityChange::RecoveryCodesRenewed).await?;
+        Ok::<_, TakeError>(tx.commit(Renewed::Codes).await?)
+    });
+    match renewed.await? {
+        Renewed::Codes => Ok(renewed_codes),
+        Renewed::NoFactor => Err(Problem::new(&codes::TOTP_NOT_ENABLED)),
+        Renewed::Wrong => Err(Problem::new(&codes::INVALID_TOTP_CODE)),
     }
 }
 

@@ -7,18 +7,22 @@ use typed_id::{SessionId, TokenId, UserId};
 use uuid::Uuid;
 
 use super::audit::{self, Act, Actor};
+use super::paging::{Page, Paging};
 use super::{grant, revoke};
 use crate::app::Auth;
 use crate::domain::secret::{self, Kind};
 use crate::storage::service_accounts::{self, ServiceAccount};
 
 const ROLE: &str = "service_account";
+const LIST: &str = "service_accounts";
 
-/// Service accounts that are in use.
-pub async fn list(app: &Auth) -> Result<Vec<ServiceAccount>, Problem> {
-    service_accounts::live(app.db.primary(), app.clock.now())
+/// Service accounts that are in use, newest first.
+pub async fn list(app: &Auth, Paging { size, token }: Paging<'_>) -> Result<Page<ServiceAccount>, Problem> {
+    let before: Option<Uuid> = app.pages.open(LIST, token)?;
+    let rows = service_accounts::live(app.db.primary(), app.clock.now(), before, size + 1)
         .await
-        .map_err(postgres::problem_of)
+        .map_err(postgres::problem_of)?;
+    Ok(Page::cut(app, LIST, rows, size, |account| account.id))
 }
 
 /// Makes a service account; its secret is known now and never again.

@@ -5,21 +5,33 @@ use time::Duration;
 use typed_id::{SessionId, UserId};
 
 use super::audit::{self, Act, Actor};
+use super::paging::{Page, Paging};
 use super::revoke;
 use crate::app::Auth;
 use crate::storage::sessions::{self, Session};
 
 /// The caller's live sessions, newest first.
-pub async fn list_sessions(app: &Auth, caller: &Caller) -> Result<Vec<Session>, Problem> {
-    live(app, caller.user()?.id).await
+pub async fn list_sessions(
+    app: &Auth,
+    caller: &Caller,
+    paging: Paging<'_>,
+) -> Result<Page<Session>, Problem> {
+    live(app, caller.user()?.id, paging).await
 }
 
-pub(super) async fn live(app: &Auth, user: UserId) -> Result<Vec<Session>, Problem> {
+pub(super) async fn live(
+    app: &Auth,
+    user: UserId,
+    Paging { size, token }: Paging<'_>,
+) -> Result<Page<Session>, Problem> {
+    let scope = format!("sessions:{user}");
+    let before: Option<SessionId> = app.pages.open(&scope, token)?;
     let now = app.clock.now();
     let idle_since = now - Duration::days(app.settings.sessions.idle_days);
-    sessions::live(app.db.primary(), user, now, idle_since)
+    let rows = sessions::live(app.db.primary(), user, now, idle_since, before, size + 1)
         .await
-        .map_err(postgres::problem_of)
+        .map_err(postgres::problem_of)?;
+    Ok(Page::cut(app, &scope, rows, size, |session| session.id))
 }
 
 /// Ends one of the caller's sessions; one that is over already is as good as ended.

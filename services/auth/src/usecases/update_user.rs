@@ -6,16 +6,19 @@ use serde_json::json;
 use typed_id::UserId;
 
 use super::audit::{self, Act, Actor};
+use super::events::{self, MailError, SecurityChange};
 use super::list_departments::forget_departments;
 use super::reach::{Reach, ReachError};
-use super::{events, revoke};
+use super::revoke;
 use crate::app::Auth;
 use crate::domain::name;
 use crate::storage::users::{self, Changes, User};
-use crate::storage::{roles, service_accounts, sessions};
+use crate::storage::{one_time_tokens, passwords, roles, service_accounts, sessions};
 
 #[derive(Debug, thiserror::Error)]
 enum UpdateError {
+    #[error("the address has another account")]
+    EmailTaken,
     #[error("there is no such role")]
     UnknownRole,
     #[error("the last admin has to stay one")]
@@ -25,6 +28,8 @@ enum UpdateError {
     #[error(transparent)]
     Reach(#[from] ReachError),
     #[error(transparent)]
+    Mail(#[from] MailError),
+    #[error(transparent)]
     Write(#[from] WriteError),
 }
 
@@ -32,6 +37,7 @@ impl From<sqlx::Error> for UpdateError {
     fn from(fault: sqlx::Error) -> Self {
         match violated_constraint(&fault) {
             Some("users_role_fkey") => Self::UnknownRole,
+            Some("idx_users_email") => Self::EmailTaken,
             _ => Self::Write(fault.into()),
         }
     }
@@ -40,10 +46,12 @@ impl From<sqlx::Error> for UpdateError {
 impl From<UpdateError> for Problem {
     fn from(fault: UpdateError) -> Self {
         match fault {
+            UpdateError::EmailTaken => Self::new(&codes::EMAIL_TAKEN),
             UpdateError::UnknownRole => Self::new(&codes::UNKNOWN_ROLE),
             UpdateError::LastAdmin => Self::new(&codes::LAST_ADMIN),
             UpdateError::Reach(fault) => fault.into(),
             UpdateError::OtherDepartment => Self::new(&codes::OTHER_DEPARTMENT),
+            UpdateError::Mail(fault) => fault.into(),
             UpdateError::Write(fault) => fault.into(),
         }
     }
@@ -56,6 +64,7 @@ pub async fn update_me(app: &Auth, caller: &Caller, changes: Changes) -> Result<
         is_active: None,
         department: None,
         student_id: None,
+        email: None,
         verified_at: None,
         ..changes
     };
@@ -85,6 +94,9 @@ pub async fn update_user(
             return Err(UpdateError::LastAdmin);
         }
         check_wanted(&mut tx, &reach, &before, &changes).await?;
+        // The same address again stays as verified as it is.
+        let email = changes.email.map(|email| email.trim().to_owned());
+        changes.email = email.filter(|email| *email != before.email);
         let now = tx.clock().now();
         let user = users::update(&mut tx, id, &changes, now)
             .await?
@@ -105,6 +117,9 @@ pub async fn update_user(
             audit::record(&mut *tx, reach.actor, act, now).await?;
         }
         outbox::append(&mut tx, &events::updated(&user)).await?;
+        if user.email != before.email {
+            move_mails(&mut tx, &before, &user).await?;
+        }
         let moved = user.department != before.department;
         Ok(tx.commit((user, entries, moved)).await?)
     });
@@ -114,6 +129,20 @@ pub async fn update_user(
         forget_departments(app).await;
     }
     Ok(user)
+}
+
+/// Of a new address: links to the one of before are void, the new one gets its own, and the one of before a notice.
+async fn move_mails(tx: &mut WriteTx, before: &User, user: &User) -> Result<(), MailError> {
+    let now = tx.clock().now();
+    one_time_tokens::void_all(tx, user.id, now).await?;
+    // Who has no password yet was invited: the invitation proves the address too.
+    if passwords::of_user(&mut **tx, user.id).await?.is_some() {
+        events::request_verification(tx, user).await?;
+    } else {
+        events::request_password(tx, user, true).await?;
+    }
+    events::tell_of_change(tx, before.clone(), SecurityChange::Email).await?;
+    Ok(())
 }
 
 /// Neither the role nor the department that it gets may be beyond the caller's reach.
@@ -145,6 +174,10 @@ fn acts(before: &User, after: &User) -> Vec<Act> {
     if before.department != after.department {
         let details = json!({"from": before.department, "to": after.department});
         acts.push(Act::on_user("user.department_changed", after.id).with(details));
+    }
+    if before.email != after.email {
+        // Without the addresses: the log outlives an erasure.
+        acts.push(Act::on_user("user.email_changed", after.id));
     }
     if before.is_active != after.is_active {
         let action = if after.is_active {

@@ -6,6 +6,7 @@ use typed_id::{SessionId, UserId};
 
 use super::audit::Act;
 use super::events::{self, SecurityChange};
+use super::paging::{Page, Paging};
 use super::reach::{Reach, ReachError};
 use super::{audit, revoke, second_factor};
 use crate::app::Auth;
@@ -14,9 +15,14 @@ use crate::storage::sessions::{self, Session};
 use crate::storage::totp;
 
 /// A user's live sessions, newest first.
-pub async fn list_of_user(app: &Auth, reach: &Reach, id: UserId) -> Result<Vec<Session>, Problem> {
+pub async fn list_of_user(
+    app: &Auth,
+    reach: &Reach,
+    id: UserId,
+    paging: Paging<'_>,
+) -> Result<Page<Session>, Problem> {
     check_managed(app, reach, id).await?;
-    super::sessions::live(app, id).await
+    super::sessions::live(app, id, paging).await
 }
 
 /// Ends all sessions of a user, or one; those that are over already are as good as ended.

@@ -241,10 +241,10 @@ impl From<Topic> for proto::Topic {
     }
 }
 
-pub fn topic_list(topics: Vec<Topic>) -> proto::ListTopicsResponse {
+pub fn topic_list(topics: Vec<Topic>, next_page_token: String) -> proto::ListTopicsResponse {
     proto::ListTopicsResponse {
         topics: topics.into_iter().map(Into::into).collect(),
-        next_page_token: String::new(),
+        next_page_token,
     }
 }
 
@@ -258,6 +258,9 @@ impl From<Video> for proto::Video {
             title: video.title,
             order_index: video.order_index,
             duration_seconds: video.duration_seconds,
+            thumbnail_url: video.thumbnail_url,
+            youtube_status: video.youtube_status.unwrap_or_default(),
+            youtube_synced_at: video.youtube_synced_at.map(timestamp),
             created_at: Some(timestamp(video.created_at)),
             updated_at: Some(timestamp(video.updated_at)),
         }

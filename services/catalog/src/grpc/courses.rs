@@ -5,11 +5,12 @@ use contracts::catalog::v1::catalog_service_server::CatalogService;
 use contracts::catalog::v1::{
     ArchiveCourseRequest, Category, Course, CourseDetail, CourseState, CreateCategoryRequest,
     CreateCourseRequest, CreateTopicRequest, CreateVideoRequest, DeleteCategoryRequest, DeleteTopicRequest,
-    DeleteVideoRequest, GetCourseRequest, GetCourseStateRequest, GetVideoStateRequest, ListCategoriesRequest,
-    ListCategoriesResponse, ListCoursesRequest, ListCoursesResponse, ListTopicsRequest, ListTopicsResponse,
-    ListVideoStatesRequest, ListVideoStatesResponse, ListVideosRequest, ListVideosResponse,
-    PublishCourseRequest, ReorderTopicsRequest, Topic, UnpublishCourseRequest, UpdateCategoryRequest,
-    UpdateCourseRequest, UpdateTopicRequest, UpdateVideoRequest, Video, VideoState,
+    DeleteVideoRequest, GetCategoryRequest, GetCourseRequest, GetCourseStateRequest, GetTopicRequest,
+    GetVideoRequest, GetVideoStateRequest, ListCategoriesRequest, ListCategoriesResponse, ListCoursesRequest,
+    ListCoursesResponse, ListTopicsRequest, ListTopicsResponse, ListVideoStatesRequest,
+    ListVideoStatesResponse, ListVideosRequest, ListVideosResponse, PublishCourseRequest,
+    ReorderTopicsRequest, Topic, UnpublishCourseRequest, UpdateCategoryRequest, UpdateCourseRequest,
+    UpdateTopicRequest, UpdateVideoRequest, Video, VideoState,
 };
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
@@ -107,8 +108,20 @@ impl CatalogService for CatalogGrpc {
         request: Request<ListTopicsRequest>,
     ) -> Result<Response<ListTopicsResponse>, Status> {
         let (caller, req) = admit(request)?;
-        let topics = topics::list(&self.app, &caller, id("course_id", &req.course_id)?).await?;
-        Ok(Response::new(topic_list(topics)))
+        let (course, size) = (
+            id("course_id", &req.course_id)?,
+            postgres::page_size(req.page_size),
+        );
+        let (topics, next_page_token) =
+            topics::list(&self.app, &caller, course, size, req.page_token.as_deref()).await?;
+        Ok(Response::new(topic_list(topics, next_page_token)))
+    }
+
+    async fn get_topic(&self, request: Request<GetTopicRequest>) -> Result<Response<Topic>, Status> {
+        let (caller, req) = admit(request)?;
+        Ok(Response::new(
+            topics::get(&self.app, &caller, id("id", &req.id)?).await?.into(),
+        ))
     }
 
     async fn create_topic(&self, request: Request<CreateTopicRequest>) -> Result<Response<Topic>, Status> {
@@ -144,7 +157,7 @@ impl CatalogService for CatalogGrpc {
         let (caller, req) = admit(request)?;
         let ids = uuids("topic_ids", &req.topic_ids)?;
         let topics = topics::reorder(&self.app, &caller, id("course_id", &req.course_id)?, ids).await?;
-        Ok(Response::new(topic_list(topics)))
+        Ok(Response::new(topic_list(topics, String::new())))
     }
 
     async fn list_videos(
@@ -152,12 +165,23 @@ impl CatalogService for CatalogGrpc {
         request: Request<ListVideosRequest>,
     ) -> Result<Response<ListVideosResponse>, Status> {
         let (caller, req) = admit(request)?;
-        let videos = videos::list(&self.app, &caller, id("course_id", &req.course_id)?).await?;
-        let videos = videos.into_iter().map(Video::from).collect();
+        let (course, size) = (
+            id("course_id", &req.course_id)?,
+            postgres::page_size(req.page_size),
+        );
+        let (videos, next_page_token) =
+            videos::list(&self.app, &caller, course, size, req.page_token.as_deref()).await?;
         Ok(Response::new(ListVideosResponse {
-            videos,
-            next_page_token: String::new(),
+            videos: videos.into_iter().map(Video::from).collect(),
+            next_page_token,
         }))
+    }
+
+    async fn get_video(&self, request: Request<GetVideoRequest>) -> Result<Response<Video>, Status> {
+        let (caller, req) = admit(request)?;
+        Ok(Response::new(
+            videos::get(&self.app, &caller, id("id", &req.id)?).await?.into(),
+        ))
     }
 
     async fn create_video(&self, request: Request<CreateVideoRequest>) -> Result<Response<Video>, Status> {
@@ -197,6 +221,13 @@ impl CatalogService for CatalogGrpc {
             categories,
             next_page_token,
         }))
+    }
+
+    async fn get_category(&self, request: Request<GetCategoryRequest>) -> Result<Response<Category>, Status> {
+        let (_, req) = admit(request)?;
+        Ok(Response::new(
+            categories::get(&self.app, id("id", &req.id)?).await?.into(),
+        ))
     }
 
     async fn create_category(

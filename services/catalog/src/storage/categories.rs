@@ -61,17 +61,30 @@ pub async fn delete(db: &mut PgConnection, id: CategoryId) -> Result<bool, sqlx:
     Ok(done.rows_affected() == 1)
 }
 
-/// By slug, after `after`.
-pub async fn page(
-    db: impl PgExecutor<'_>,
-    after: Option<&str>,
-    limit: i64,
-) -> Result<Vec<Category>, sqlx::Error> {
+pub async fn by_id(db: impl PgExecutor<'_>, id: CategoryId) -> Result<Option<Category>, sqlx::Error> {
     sqlx::query_as!(
         Category,
-        "SELECT id, name, slug, created_at, updated_at FROM catalog.categories
-         WHERE $1::text IS NULL OR slug > $1 ORDER BY slug LIMIT $2",
-        after,
+        "SELECT id, name, slug, created_at, updated_at FROM catalog.categories WHERE id = $1",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// By name, as Turkish orders it, after `after`.
+pub async fn page(
+    db: impl PgExecutor<'_>,
+    after: Option<(String, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Category>, sqlx::Error> {
+    let (name, id) = after.unzip();
+    sqlx::query_as!(
+        Category,
+        r#"SELECT id, name, slug, created_at, updated_at FROM catalog.categories
+           WHERE $1::text IS NULL OR (name COLLATE "tr-x-icu", id) > ($1::text, $2::uuid)
+           ORDER BY name COLLATE "tr-x-icu", id LIMIT $3"#,
+        name,
+        id,
         limit,
     )
     .fetch_all(db)

@@ -1,5 +1,6 @@
 //! Lists of courses: by filter, and by search.
 
+use postgres::Autocommit;
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 use typed_id::UserId;
@@ -69,9 +70,10 @@ pub async fn page(
     .await
 }
 
-/// Where a search goes on.
+/// What a search has found, and where it goes on: courses with its words, then titles that are nearly so written.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Found {
+    pub has_words: bool,
     pub rank: f64,
     pub id: Uuid,
 }
@@ -81,8 +83,28 @@ struct Row {
     id: Uuid,
 }
 
-/// The best first, after `after`: words by Turkish stems, and titles that are nearly so written (`folded` is the query in one spelling).
+/// The best first, after `after`; `folded` is the query in one spelling. One query, and a second where the words do not fill the page.
 pub async fn search(
+    db: &Autocommit,
+    folded: &str,
+    filter: &Filter,
+    after: Option<Found>,
+    limit: i64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let mut found = Vec::new();
+    if after.is_none_or(|after| after.has_words) {
+        found = with_words(db, folded, filter, after, limit).await?;
+    }
+    let left = limit - i64::try_from(found.len()).unwrap_or(limit);
+    if left > 0 {
+        let after = after.filter(|after| !after.has_words);
+        found.extend(nearly_written(db, folded, filter, after, left).await?);
+    }
+    Ok(found)
+}
+
+/// By Turkish stems.
+async fn with_words(
     db: impl PgExecutor<'_>,
     folded: &str,
     filter: &Filter,
@@ -92,11 +114,9 @@ pub async fn search(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT rank AS "rank!", id AS "id!" FROM (
-               SELECT c.id, round((ts_rank(c.search, q.words)
-                          + extensions.word_similarity($1, c.title_folded))::numeric, 4)::float8 AS rank
+               SELECT c.id, round(ts_rank(c.search, q.words)::numeric, 4)::float8 AS rank
                FROM catalog.courses c, websearch_to_tsquery('turkish', $1) AS q (words)
-               WHERE (c.search @@ q.words OR $1 OPERATOR(extensions.<%) c.title_folded)
-                 AND c.is_active AND (c.is_published OR c.teacher_id = $2 OR $3)
+               WHERE c.search @@ q.words AND c.is_active AND (c.is_published OR c.teacher_id = $2 OR $3)
                  AND ($4::uuid IS NULL OR c.category_id = $4) AND ($5::uuid IS NULL OR c.teacher_id = $5)
                  AND ($6::text IS NULL OR c.code = $6) AND ($7::text IS NULL OR c.academic_year = $7)) found
            WHERE $8::float8 IS NULL OR (rank, id) < ($8, $9)
@@ -114,10 +134,54 @@ pub async fn search(
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|Row { rank, id }| Found { rank, id })
-        .collect())
+    Ok(rows.into_iter().map(|row| row.found(true)).collect())
+}
+
+/// By trigrams, without those that have the words. Of many such titles a thousand are ranked: what is only nearly meant may not cost
+/// more, the larger the catalogue is.
+async fn nearly_written(
+    db: impl PgExecutor<'_>,
+    folded: &str,
+    filter: &Filter,
+    after: Option<Found>,
+    limit: i64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT rank AS "rank!", id AS "id!" FROM (
+               SELECT c.id, round(extensions.word_similarity($1, c.title_folded)::numeric, 4)::float8 AS rank
+               FROM catalog.courses c, websearch_to_tsquery('turkish', $1) AS q (words)
+               WHERE $1 OPERATOR(extensions.<%) c.title_folded AND NOT c.search @@ q.words
+                 AND c.is_active AND (c.is_published OR c.teacher_id = $2 OR $3)
+                 AND ($4::uuid IS NULL OR c.category_id = $4) AND ($5::uuid IS NULL OR c.teacher_id = $5)
+                 AND ($6::text IS NULL OR c.code = $6) AND ($7::text IS NULL OR c.academic_year = $7)
+               LIMIT 1000) found
+           WHERE $8::float8 IS NULL OR (rank, id) < ($8, $9)
+           ORDER BY rank DESC, id DESC LIMIT $10"#,
+        folded,
+        filter.drafts.of(),
+        filter.drafts == Drafts::All,
+        filter.category_id,
+        filter.teacher_id,
+        filter.code,
+        filter.academic_year,
+        after.map(|found| found.rank),
+        after.map(|found| found.id),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.found(false)).collect())
+}
+
+impl Row {
+    fn found(self, has_words: bool) -> Found {
+        Found {
+            has_words,
+            rank: self.rank,
+            id: self.id,
+        }
+    }
 }
 
 /// Courses by id, in no particular order.

@@ -72,6 +72,38 @@ pub async fn course_of(db: impl PgExecutor<'_>, id: TopicId) -> Result<Option<Co
     Ok(course.map(CourseId))
 }
 
+pub async fn by_id(db: impl PgExecutor<'_>, id: TopicId) -> Result<Option<Topic>, sqlx::Error> {
+    sqlx::query_as!(
+        Topic,
+        "SELECT id, course_id, title, order_index, created_at, updated_at FROM catalog.topics WHERE id = $1",
+        id.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// One page of a course's topics in order, after `after`.
+pub async fn page(
+    db: impl PgExecutor<'_>,
+    course: CourseId,
+    after: Option<(i32, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Topic>, sqlx::Error> {
+    let (place, id) = after.unzip();
+    sqlx::query_as!(
+        Topic,
+        "SELECT id, course_id, title, order_index, created_at, updated_at FROM catalog.topics
+         WHERE course_id = $1 AND ($2::int IS NULL OR (order_index, id) > ($2::int, $3::uuid))
+         ORDER BY order_index, id LIMIT $4",
+        course.0,
+        place,
+        id,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// A course's topics in order.
 pub async fn of_course(db: impl PgExecutor<'_>, course: CourseId) -> Result<Vec<Topic>, sqlx::Error> {
     sqlx::query_as!(

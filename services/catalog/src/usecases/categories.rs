@@ -1,25 +1,29 @@
 use problem::{Problem, codes};
 use typed_id::CategoryId;
+use uuid::Uuid;
 
-use super::ChangeError;
+use super::{ChangeError, next_page};
 use crate::app::Catalog;
 use crate::domain::text::slug;
 use crate::storage::categories::{self, Category};
 
 /// One page of categories by name; the token is empty on the last one.
 pub async fn list(app: &Catalog, size: i64, token: Option<&str>) -> Result<(Vec<Category>, String), Problem> {
-    let after: Option<String> = app.pages.open("categories", token)?;
-    let mut rows = categories::page(app.db.reader().await, after.as_deref(), size + 1)
+    let after: Option<(String, Uuid)> = app.pages.open("categories", token)?;
+    let mut rows = categories::page(app.db.reader().await, after, size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let wanted = usize::try_from(size).unwrap_or_default();
-    let more = rows.len() > wanted;
-    rows.truncate(wanted);
-    let next = rows
-        .last()
-        .filter(|_| more)
-        .map(|last| app.pages.seal("categories", &last.slug));
-    Ok((rows, next.unwrap_or_default()))
+    let next = next_page(app, "categories", &mut rows, size, |last| {
+        (last.name.clone(), last.id)
+    });
+    Ok((rows, next))
+}
+
+pub async fn get(app: &Catalog, id: CategoryId) -> Result<Category, Problem> {
+    categories::by_id(app.db.primary(), id)
+        .await
+        .map_err(postgres::problem_of)?
+        .ok_or_else(|| Problem::new(&codes::NOT_FOUND))
 }
 
 pub async fn create(app: &Catalog, name: String) -> Result<Category, Problem> {

@@ -3,6 +3,7 @@ use contracts::catalog::v1::ListCoursesResponse;
 use problem::{Problem, codes};
 use uuid::Uuid;
 
+use super::next_page;
 use crate::app::Catalog;
 use crate::domain::text::fold;
 use crate::storage::course_lists::{self, Drafts, Filter, Found};
@@ -18,7 +19,7 @@ pub struct Query {
     pub token: Option<String>,
 }
 
-/// Courses by filter, newest first, or by search, best first. One query, two for a search; none for what is cached.
+/// Courses by filter, newest first, or by search, best first. One query, three for a search at most; none for what is cached.
 pub async fn list_courses(
     app: &Catalog,
     caller: &Caller,
@@ -75,12 +76,8 @@ async fn plain_page(app: &Catalog, query: &Query) -> Result<(Vec<Course>, String
     let mut rows = course_lists::page(app.db.reader().await, &query.filter, before, query.size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let more = cut(&mut rows, query.size);
-    let token = rows
-        .last()
-        .filter(|_| more)
-        .map(|last| app.pages.seal(&scope, &last.id));
-    Ok((rows, token.unwrap_or_default()))
+    let token = next_page(app, &scope, &mut rows, query.size, |last| last.id);
+    Ok((rows, token))
 }
 
 async fn search_page(app: &Catalog, query: &Query, text: &str) -> Result<(Vec<Course>, String), Problem> {
@@ -90,23 +87,11 @@ async fn search_page(app: &Catalog, query: &Query, text: &str) -> Result<(Vec<Co
     let mut found = course_lists::search(db, text, &query.filter, after, query.size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let more = cut(&mut found, query.size);
-    let token = found
-        .last()
-        .filter(|_| more)
-        .map(|last| app.pages.seal(&scope, last));
+    let token = next_page(app, &scope, &mut found, query.size, |last| *last);
     let ids: Vec<Uuid> = found.iter().map(|found| found.id).collect();
     let mut courses = course_lists::by_ids(db, &ids)
         .await
         .map_err(postgres::problem_of)?;
     courses.sort_by_key(|course| ids.iter().position(|id| *id == course.id));
-    Ok((courses, token.unwrap_or_default()))
-}
-
-/// Cuts the one row too many, if it is there.
-fn cut<T>(rows: &mut Vec<T>, size: i64) -> bool {
-    let size = usize::try_from(size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    more
+    Ok((courses, token))
 }

@@ -5,20 +5,36 @@ use problem::{Problem, codes};
 use typed_id::{CourseId, TopicId};
 use uuid::Uuid;
 
-use super::{ChangeError, check_staff, lock_for_staff};
+use super::{ChangeError, lock_for_staff, next_page, staff_course};
 use crate::app::Catalog;
-use crate::storage::courses;
 use crate::storage::topics::{self, Topic};
 
-/// A course's topics in order, for its staff.
-pub async fn list(app: &Catalog, caller: &Caller, course: CourseId) -> Result<Vec<Topic>, Problem> {
-    let found = courses::by_id(app.db.primary(), course)
+/// One page of a course's topics in order, for its staff; the token is empty on the last one.
+pub async fn list(
+    app: &Catalog,
+    caller: &Caller,
+    course: CourseId,
+    size: i64,
+    token: Option<&str>,
+) -> Result<(Vec<Topic>, String), Problem> {
+    staff_course(app, caller, course).await?;
+    let scope = format!("topics:{course}");
+    let after: Option<(i32, Uuid)> = app.pages.open(&scope, token)?;
+    let mut rows = topics::page(app.db.primary(), course, after, size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    check_staff(caller, &found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?)?;
-    topics::of_course(app.db.primary(), course)
+    let next = next_page(app, &scope, &mut rows, size, |last| (last.order_index, last.id));
+    Ok((rows, next))
+}
+
+/// A topic, for the staff of its course.
+pub async fn get(app: &Catalog, caller: &Caller, id: TopicId) -> Result<Topic, Problem> {
+    let topic = topics::by_id(app.db.primary(), id)
         .await
-        .map_err(postgres::problem_of)
+        .map_err(postgres::problem_of)?
+        .ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    staff_course(app, caller, CourseId(topic.course_id)).await?;
+    Ok(topic)
 }
 
 pub async fn create(

@@ -5,9 +5,9 @@ use problem::{Problem, codes};
 use typed_id::{CourseId, TopicId, VideoId};
 use uuid::Uuid;
 
-use super::{ChangeError, check_staff, events, lock_for_staff};
+use super::{ChangeError, events, is_staff_member, lock_for_staff, next_page};
 use crate::app::Catalog;
-use crate::storage::videos::{self, NewVideo, Video};
+use crate::storage::videos::{self, NewVideo, Synced, Video};
 use crate::storage::{courses, topics};
 
 /// What may change of a video; `None` leaves it.
@@ -21,15 +21,42 @@ pub struct Changes {
     pub duration_seconds: Option<i32>,
 }
 
-/// A course's videos in order, with their YouTube ids, for its staff.
-pub async fn list(app: &Catalog, caller: &Caller, course: CourseId) -> Result<Vec<Video>, Problem> {
-    let found = courses::by_id(app.db.primary(), course)
+/// One page of a course's videos in order, with their YouTube ids, for who learns in it and for its staff; the token is empty on the last one.
+pub async fn list(
+    app: &Catalog,
+    caller: &Caller,
+    course: CourseId,
+    size: i64,
+    token: Option<&str>,
+) -> Result<(Vec<Video>, String), Problem> {
+    let is_staff = is_staff_member(app, caller, course).await?;
+    let scope = format!("videos:{course}");
+    let after: Option<(i32, Uuid)> = app.pages.open(&scope, token)?;
+    let mut rows = videos::page(app.db.primary(), course, after, size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    check_staff(caller, &found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?)?;
-    videos::of_course(app.db.primary(), course)
-        .await
-        .map_err(postgres::problem_of)
+    let next = next_page(app, &scope, &mut rows, size, |last| (last.order_index, last.id));
+    let rows = rows.into_iter().map(|video| seen(video, is_staff)).collect();
+    Ok((rows, next))
+}
+
+/// A video, for whom [`list`] would show it.
+pub async fn get(app: &Catalog, caller: &Caller, id: VideoId) -> Result<Video, Problem> {
+    let video = get_state(app, id).await?;
+    let is_staff = is_staff_member(app, caller, CourseId(video.course_id)).await?;
+    Ok(seen(video, is_staff))
+}
+
+/// How it stands with YouTube is its staff's business.
+fn seen(video: Video, is_staff: bool) -> Video {
+    if is_staff {
+        return video;
+    }
+    Video {
+        youtube_status: None,
+        youtube_synced_at: None,
+        ..video
+    }
 }
 
 /// The state of a video, for other services.
@@ -47,17 +74,27 @@ pub async fn list_states(app: &Catalog, course: CourseId) -> Result<Vec<Video>, 
         .map_err(postgres::problem_of)
 }
 
-/// Keeps the length that YouTube tells of a video; what staff wrote wins over nothing only.
+/// What YouTube tells of a video.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    pub youtube_id: String,
+    pub title: String,
+    pub duration_seconds: i32,
+    pub synced: Synced,
+}
+
+/// Keeps what YouTube tells of a video; of title and length, what staff wrote wins over nothing only. Gives the course whose content
+/// has changed by it.
 pub async fn keep_metadata(
     tx: &mut WriteTx,
     id: VideoId,
-    duration_seconds: i32,
-    title: &str,
+    told: Metadata,
 ) -> Result<Option<CourseId>, sqlx::Error> {
     let now = tx.clock().now();
-    let Some(video) = videos::by_id(&mut **tx, id).await? else {
+    let Some(video) = videos::keep_synced(tx, id, &told.youtube_id, &told.synced).await? else {
         return Ok(None);
     };
+    let (duration_seconds, title) = (told.duration_seconds, told.title);
     let known = (video.duration_seconds, video.title.clone());
     let fresh = Video {
         duration_seconds: if duration_seconds > 0 {
@@ -66,7 +103,7 @@ pub async fn keep_metadata(
             video.duration_seconds
         },
         title: if video.title.is_empty() {
-            title.to_owned()
+            title
         } else {
             video.title.clone()
         },

@@ -111,7 +111,11 @@ pub fn source(req: ImportEnrollmentsRequest) -> Result<Source, Problem> {
             .decode(req.content_base64.as_bytes())
             .map_err(|_| Problem::invalid_field("content_base64", "string.base64", "has to be base64"))?
     };
-    if people_files::is_package(&bytes) != (req.format == "oneroster") {
+    let is_package = people_files::is_package(&bytes);
+    if req
+        .format
+        .is_some_and(|format| (format == "oneroster") != is_package)
+    {
         let detail = "a OneRoster package is a zip file, and CSV is none";
         return Err(Problem::invalid_field("format", "format.other", detail));
     }

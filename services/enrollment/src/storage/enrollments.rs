@@ -401,15 +401,30 @@ pub async fn page_of_user(
     .collect()
 }
 
+/// Which enrolments of a roster are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct RosterFilter {
+    pub status: Option<Status>,
+    pub section: Option<SectionId>,
+    /// A part of the student's name.
+    pub name: Option<String>,
+    pub user: Option<UserId>,
+}
+
 /// A course's roster, newest first, before `before`.
 pub async fn page_of_course(
     db: impl PgExecutor<'_>,
     course: CourseId,
-    status: Option<Status>,
-    section: Option<SectionId>,
+    filter: &RosterFilter,
     before: Option<EnrollmentId>,
     limit: i64,
 ) -> Result<Vec<Listed>, sqlx::Error> {
+    let pattern = filter.name.as_ref().map(|text| {
+        format!(
+            "%{}%",
+            text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+        )
+    });
     sqlx::query_as!(
         ListedRow,
         r#"SELECT e.id AS "id!", e.user_id AS "user_id!", e.course_id AS "course_id!", e.status AS "status!",
@@ -421,13 +436,16 @@ pub async fn page_of_course(
            LEFT JOIN enrollment.sections s ON s.id = e.section_id
            LEFT JOIN enrollment.users u ON u.id = e.user_id
            WHERE e.course_id = $1 AND ($2::text IS NULL OR e.status = $2) AND ($3::uuid IS NULL OR e.id < $3)
-             AND ($5::uuid IS NULL OR e.section_id = $5)
+             AND ($5::uuid IS NULL OR e.section_id = $5) AND ($7::uuid IS NULL OR e.user_id = $7)
+             AND ($6::text IS NULL OR enrollment.fold_turkish(u.full_name) LIKE enrollment.fold_turkish($6))
            ORDER BY e.id DESC LIMIT $4"#,
         course.0,
-        status.map(Status::as_str),
+        filter.status.map(Status::as_str),
         before.map(|id| id.0),
         limit,
-        section.map(|id| id.0),
+        filter.section.map(|id| id.0),
+        pattern,
+        filter.user.map(|id| id.0),
     )
     .fetch_all(db)
     .await?

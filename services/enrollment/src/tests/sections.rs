@@ -6,7 +6,7 @@ use test_support::{count_queries, fixed_clock};
 use typed_id::{EnrollmentId, SectionId};
 
 use super::*;
-use crate::storage::enrollments;
+use crate::storage::enrollments::{self, RosterFilter};
 use crate::storage::sections::Section;
 use crate::usecases::create_enrollment::create_enrollment;
 use crate::usecases::expire_enrollments::expire_enrollments;
@@ -134,8 +134,12 @@ async fn of_several_sections_one_is_chosen_and_their_seats_are_exact() {
         &school.app,
         &school.teacher,
         school.course.id,
-        Some(Status::Active),
-        Some(only.id),
+        RosterFilter {
+            status: Some(Status::Active),
+            section: Some(only.id),
+            ..RosterFilter::default()
+        },
+        None,
         paging,
     ))
     .await;

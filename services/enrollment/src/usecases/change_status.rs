@@ -70,7 +70,7 @@ pub async fn change_status(
         .await?
         .filter(|course| is_staff(user, course))
         .ok_or_else(not_found)?;
-    let now = app.clock.now();
+    let (now, actor) = (app.clock.now(), user.id);
     let (title, limited) = (course.title.clone(), course.seat_limit.is_some());
     let changed = app.db.write(move |mut tx| async move {
         // Course, sections, enrolment: in this order everywhere, or two transactions could wait for each other.
@@ -113,7 +113,8 @@ pub async fn change_status(
             enrollment_ends::place(&mut tx, moved.id, moved.section_id, moved.expires_at).await?;
         }
         if had.status != to {
-            outbox::append(&mut tx, &events::status_changed(&moved, &title, had.status)).await?;
+            let event = events::status_changed(&moved, &title, had.status, Some(actor));
+            outbox::append(&mut tx, &event).await?;
         }
         Ok(tx.commit(moved).await?)
     });

@@ -26,6 +26,7 @@ pub async fn create_enrollment(
         course_id: course.id,
         wish,
         at: app.clock.now(),
+        actor: caller.user()?.id,
         cause: Cause::current(),
     };
     Ok(app.seats.write(course.id, application).await??)

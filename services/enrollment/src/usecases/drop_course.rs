@@ -55,7 +55,8 @@ pub async fn drop_course(app: &App, caller: &Caller, course: CourseId) -> Result
             .await?
             .map(|c| c.title)
             .unwrap_or_default();
-        outbox::append(&mut tx, &events::status_changed(&now_dropped, &title, had.status)).await?;
+        let event = events::status_changed(&now_dropped, &title, had.status, Some(student));
+        outbox::append(&mut tx, &event).await?;
         Ok(tx.commit(()).await?)
     });
     Ok(dropped.await?)

@@ -25,6 +25,7 @@ pub async fn enroll(
             ..Wish::default()
         },
         at: app.clock.now(),
+        actor: student.id,
         cause: Cause::current(),
     };
     let (mut asked_catalog, mut asked_auth) = (false, false);

@@ -24,7 +24,12 @@ pub async fn expire_enrollments(app: &App) -> Result<usize, Problem> {
         let told = moved.iter().filter_map(|enrollment| {
             let before = due.iter().find(|one| one.id == enrollment.id)?;
             let status = before.status.parse().unwrap_or(Status::Active);
-            Some(events::status_changed(enrollment, &before.course_title, status))
+            Some(events::status_changed(
+                enrollment,
+                &before.course_title,
+                status,
+                None,
+            ))
         });
         let told: Vec<_> = told.collect();
         outbox::append_all(&mut tx, &told).await?;

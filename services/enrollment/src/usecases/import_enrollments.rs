@@ -110,7 +110,8 @@ pub async fn import_enrollments(
     let (wanted, mut reports) = reading.await.map_err(Problem::internal)??;
     let emails: Vec<String> = wanted.iter().map(|row| row.email.clone()).collect();
     let known = projections::users_by_email(app, &emails).await?;
-    reports.extend(apply(app, &course, wanted, &known, dry_run).await?);
+    let actor = caller.user()?.id;
+    reports.extend(apply(app, actor, &course, wanted, &known, dry_run).await?);
     reports.sort_by_key(|report| report.line);
     Ok(reports)
 }
@@ -185,6 +186,7 @@ fn want(course: CourseId, code: Option<&str>, row: EnrollmentRow) -> Result<Want
 /// Takes the rows in batches, each a transaction.
 pub async fn apply(
     app: &App,
+    actor: UserId,
     course: &Course,
     wanted: Vec<Wanted>,
     known: &HashMap<String, User>,
@@ -234,7 +236,7 @@ pub async fn apply(
             }
             let people: Vec<User> = batch.into_iter().map(|(_, user)| user).collect();
             users::upsert(&mut *tx, &people).await?;
-            write(&mut tx, &course, &people, &steps, now).await?;
+            write(&mut tx, actor, &course, &people, &steps, now).await?;
             tx.commit((told, left)).await
         });
         let (told, left) = planned.await?;
@@ -280,6 +282,7 @@ async fn plan(
 /// Writes the steps and tells the world, as single enrolments do.
 async fn write(
     tx: &mut WriteTx,
+    actor: UserId,
     course: &Course,
     people: &[User],
     steps: &[Planned],
@@ -330,7 +333,7 @@ async fn write(
     if !created.is_empty() {
         let told: Vec<EnrollmentCreated> = created
             .iter()
-            .map(|enrollment| events::created(enrollment, &course.title))
+            .map(|enrollment| events::created(enrollment, &course.title, Some(actor)))
             .collect();
         outbox::append_all(tx, &told).await?;
     }
@@ -340,7 +343,12 @@ async fn write(
             .iter()
             .filter_map(|enrollment| {
                 let before = before.get(&enrollment.id)?;
-                Some(events::status_changed(enrollment, &course.title, *before))
+                Some(events::status_changed(
+                    enrollment,
+                    &course.title,
+                    *before,
+                    Some(actor),
+                ))
             })
             .collect();
         outbox::append_all(tx, &told).await?;

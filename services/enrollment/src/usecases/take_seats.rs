@@ -25,6 +25,8 @@ pub struct Application {
     pub course_id: CourseId,
     pub wish: Wish,
     pub at: OffsetDateTime,
+    /// Who asks for it: the student or staff.
+    pub actor: UserId,
     /// The request that the event is told to come from.
     pub cause: Cause,
 }
@@ -199,6 +201,12 @@ async fn look(tx: &mut WriteTx, batch: &[Application]) -> Result<Known, sqlx::Er
 impl Known {
     fn judge(&mut self, one: &Application) -> Result<Step, Refused> {
         let course = self.courses.get(&one.course_id).ok_or(Refused::NotOpen)?;
+        let key = (one.user_id, one.course_id);
+        let had = self.enrolled.get(&key).map(|had| had.status);
+        // Who is in stays in, whatever the course asks for by now.
+        if matches!(had, Some(Status::Active | Status::Completed)) {
+            return Ok(Step::Stay);
+        }
         if !one.wish.is_staff {
             if !course.is_open() {
                 return Err(Refused::NotOpen);
@@ -211,8 +219,6 @@ impl Known {
                 return Err(Refused::PrerequisiteMissing);
             }
         }
-        let key = (one.user_id, one.course_id);
-        let had = self.enrolled.get(&key).map(|had| had.status);
         let (offers, seats) = (
             self.offers.entry(one.course_id),
             self.seats.get_mut(&one.course_id),
@@ -290,7 +296,7 @@ async fn carry_out(
             }
             _ => continue,
         }
-        causes.insert(key, one.cause.clone());
+        causes.insert(key, (one.actor, one.cause.clone()));
         now = now.max(one.at);
     }
     let mut changed = Vec::new();
@@ -312,8 +318,8 @@ async fn carry_out(
         .iter()
         .filter_map(|enrollment| {
             let course = known.courses.get(&enrollment.course_id)?;
-            let cause = causes.remove(&(enrollment.user_id, enrollment.course_id))?;
-            Some((events::created(enrollment, &course.title), cause))
+            let (actor, cause) = causes.remove(&(enrollment.user_id, enrollment.course_id))?;
+            Some((events::created(enrollment, &course.title, Some(actor)), cause))
         })
         .collect();
     outbox::append_each(tx, &told).await?;

@@ -1,8 +1,6 @@
-//! Who may begin when, which attempt counts, and when a student sees what.
+//! Who may begin when, and when a student sees what.
 
 use time::{Duration, OffsetDateTime};
-
-use super::score::Score;
 
 /// What decides whether an attempt may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,21 +41,6 @@ pub fn next_attempt(
     }
 }
 
-/// The score that counts of a student's graded attempts, in their order.
-pub fn final_score(scoring: &str, scores: &[Score]) -> Option<Score> {
-    match scoring {
-        "last" => scores.last().copied(),
-        "first" => scores.first().copied(),
-        "average" if !scores.is_empty() => {
-            let sum: i64 = scores.iter().map(|score| score.0).sum();
-            let count = i64::try_from(scores.len()).unwrap_or(i64::MAX);
-            Some(Score((sum + count / 2).div_euclid(count)))
-        }
-        "average" => None,
-        _ => scores.iter().max().copied(),
-    }
-}
-
 /// Whether a student sees score and keys of an attempt that is over. `somebody_sits` tells whether anybody's attempt is open.
 pub fn may_review(
     review_policy: &str,
@@ -95,15 +78,6 @@ mod tests {
                 && (ended == 0 || now >= last + i64::from(cooldown_seconds));
             let answer = next_attempt(&policy, ended, last_ended_at, at(now));
             prop_assert_eq!(answer.is_ok(), may, "{:?}", answer);
-        }
-    }
-
-    #[test]
-    fn which_attempt_counts() {
-        let scores = [Score(3), Score(9), Score(4)];
-        for (scoring, score) in [("best", 9), ("last", 4), ("first", 3), ("average", 5)] {
-            assert_eq!(final_score(scoring, &scores), Some(Score(score)), "{scoring}");
-            assert_eq!(final_score(scoring, &[]), None);
         }
     }
 

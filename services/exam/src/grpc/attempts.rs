@@ -3,16 +3,19 @@
 use contracts::exam::v1 as proto;
 use contracts::timestamp;
 use problem::Problem;
+use serde_json::Value;
 
 use super::convert::id;
 use super::questions_of::{accepted_messages, option_messages};
 use crate::domain::answer::Answer;
 use crate::domain::attempt::{ClosedBy, State};
 use crate::domain::draw;
+use crate::domain::final_score::Final;
 use crate::domain::score::Score;
 use crate::storage::accommodation_groups::Group;
 use crate::storage::answers::Stored;
 use crate::storage::attempts::Attempt;
+use crate::storage::audit::Recorded;
 use crate::usecases::Page;
 use crate::usecases::accommodate::Listed;
 use crate::usecases::get_attempt::View;
@@ -134,8 +137,43 @@ impl From<Outcome> for proto::AttemptResult {
                 .filter(|_| score.is_some() && attempt.state != State::Open),
             receipt: attempt.receipt.as_ref().map(hex::encode).unwrap_or_default(),
             answered: attempt.answered,
+            counts: outcome
+                .result
+                .as_ref()
+                .map(|result| result.counting.contains(&attempt.id)),
+            final_score: outcome.result.as_ref().map(|result| result.score.points()),
+            final_max_score: outcome.result.as_ref().map(|result| result.max_score.points()),
+            final_percent: outcome.result.as_ref().and_then(Final::percent).map(rounded),
+            final_passed: outcome.result.as_ref().map(|result| result.passed),
             questions: outcome.questions.into_iter().map(review_message).collect(),
         }
+    }
+}
+
+/// A student's results, and once for each exam what counts.
+pub fn my_result_list(page: Page<Outcome>) -> proto::ListMyResultsResponse {
+    let mut finals: Vec<proto::FinalResult> = Vec::new();
+    for outcome in &page.items {
+        let exam_id = outcome.attempt.exam_id.to_string();
+        if let Some(result) = &outcome.result
+            && finals.iter().all(|known| known.exam_id != exam_id)
+        {
+            finals.push(proto::FinalResult {
+                exam_id,
+                exam_title: outcome.exam_title.clone(),
+                attempt_scoring: outcome.attempt_scoring.clone(),
+                final_score: result.score.points(),
+                final_max_score: result.max_score.points(),
+                final_percent: result.percent().map(rounded),
+                final_passed: result.passed,
+                attempt_ids: result.counting.iter().map(ToString::to_string).collect(),
+            });
+        }
+    }
+    proto::ListMyResultsResponse {
+        results: page.items.into_iter().map(Into::into).collect(),
+        next_page_token: page.next_page_token,
+        finals,
     }
 }
 
@@ -156,13 +194,15 @@ fn rounded(value: f64) -> f64 {
 }
 
 pub fn statistics_message(exam_id: String, analysis: Analysis) -> proto::Statistics {
-    let overview = analysis.overview;
+    let summary = analysis.summary;
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     proto::Statistics {
         exam_id,
-        attempts: count(overview.attempts),
-        mean_percent: rounded(overview.mean_percent.unwrap_or_default()),
-        median_percent: rounded(overview.median_percent.unwrap_or_default()),
-        pass_rate: rounded(overview.pass_rate.unwrap_or_default()),
+        attempts: number(analysis.attempts),
+        students: number(summary.students),
+        mean_percent: rounded(summary.mean_percent.unwrap_or_default()),
+        median_percent: rounded(summary.median_percent.unwrap_or_default()),
+        pass_rate: rounded(summary.pass_rate.unwrap_or_default()),
         questions: analysis.items.into_iter().map(item_message).collect(),
     }
 }
@@ -195,8 +235,8 @@ fn item_message(analysis: ItemAnalysis) -> proto::QuestionStatistics {
     }
 }
 
-pub fn accommodation_list(exam_id: &str, all: Vec<Listed>) -> proto::ListAccommodationsResponse {
-    let accommodations = all.into_iter().map(|one| proto::Accommodation {
+pub fn accommodation_list(exam_id: &str, page: Page<Listed>) -> proto::ListAccommodationsResponse {
+    let accommodations = page.items.into_iter().map(|one| proto::Accommodation {
         exam_id: exam_id.to_owned(),
         user_id: one.user_id.into(),
         full_name: one.full_name,
@@ -205,6 +245,7 @@ pub fn accommodation_list(exam_id: &str, all: Vec<Listed>) -> proto::ListAccommo
     });
     proto::ListAccommodationsResponse {
         accommodations: accommodations.collect(),
+        next_page_token: page.next_page_token,
     }
 }
 
@@ -215,6 +256,34 @@ pub fn group_message(exam_id: &str, group: Group) -> proto::AccommodationGroup {
         extra_seconds: group.accommodation.extra_seconds,
         extra_percent: group.accommodation.extra_percent,
         user_ids: group.user_ids.into_iter().map(Into::into).collect(),
+    }
+}
+
+fn audit_message(exam_id: &str, entry: Recorded) -> proto::ExamAuditEntry {
+    let named = |name: &str| entry.detail.get(name).and_then(Value::as_str);
+    let (kind, target) = match (entry.attempt_id, named("user_id"), named("group")) {
+        (Some(attempt), ..) => ("attempt", attempt.to_string()),
+        (_, Some(user), _) => ("user", user.to_owned()),
+        (_, _, Some(group)) => ("accommodation_group", group.to_owned()),
+        _ => ("exam", exam_id.to_owned()),
+    };
+    proto::ExamAuditEntry {
+        id: entry.id.to_string(),
+        at: Some(timestamp(entry.at)),
+        actor_id: entry.actor_id.to_string(),
+        target_kind: kind.to_owned(),
+        target_id: target,
+        details: entry.detail.to_string(),
+        actor_name: entry.actor_name.unwrap_or_default(),
+        action: entry.action,
+    }
+}
+
+pub fn audit_list(exam_id: &str, page: Page<Recorded>) -> proto::ListExamAuditResponse {
+    let entries = page.items.into_iter().map(|entry| audit_message(exam_id, entry));
+    proto::ListExamAuditResponse {
+        entries: entries.collect(),
+        next_page_token: page.next_page_token,
     }
 }
 

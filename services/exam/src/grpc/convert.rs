@@ -65,7 +65,7 @@ fn draws(draws: &[proto::Draw]) -> Vec<Draw> {
 }
 
 macro_rules! changes {
-    ($req:expr, $title:expr) => {
+    ($req:expr, $title:expr, $draw:expr) => {
         Ok(Changes {
             title: $title,
             description: $req.description.clone(),
@@ -84,17 +84,21 @@ macro_rules! changes {
             wrongs_per_right: $req.wrongs_per_right,
             pass_percent: $req.pass_percent,
             review_policy: $req.review_policy.clone(),
-            draw: (!$req.draw.is_empty()).then(|| draws(&$req.draw)),
+            draw: $draw,
         })
     };
 }
 
 pub fn changes_of_create(req: &proto::CreateExamRequest) -> Result<Changes, Problem> {
-    changes!(req, Some(req.title.clone()))
+    changes!(req, Some(req.title.clone()), Some(draws(&req.draw)))
 }
 
 pub fn changes_of_update(req: &proto::UpdateExamRequest) -> Result<Changes, Problem> {
-    changes!(req, req.title.clone())
+    changes!(
+        req,
+        req.title.clone(),
+        req.draw.as_ref().map(|draw| draws(&draw.items))
+    )
 }
 
 pub fn exam_message(exam: Exam, is_staff: bool) -> proto::Exam {
@@ -141,5 +145,28 @@ pub fn exam_list(page: Page<Exam>, is_staff: bool) -> proto::ListExamsResponse {
             .map(|exam| exam_message(exam, is_staff))
             .collect(),
         next_page_token: page.next_page_token,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_left_replaced_or_taken_away() {
+        let draw = |draw: Option<Vec<proto::Draw>>| {
+            let request = proto::UpdateExamRequest {
+                draw: draw.map(|items| proto::DrawList { items }),
+                ..proto::UpdateExamRequest::default()
+            };
+            changes_of_update(&request).unwrap().draw
+        };
+        let geo = proto::Draw {
+            tag: "geo".into(),
+            count: 2,
+        };
+        assert_eq!(draw(None), None);
+        assert_eq!(draw(Some(Vec::new())), Some(Vec::new()));
+        assert_eq!(draw(Some(vec![geo])).unwrap()[0].tag, "geo");
     }
 }

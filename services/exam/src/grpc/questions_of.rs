@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use contracts::exam::v1 as proto;
 use contracts::timestamp;
 use problem::Problem;
-use question_formats::Format;
+use question_formats::{Format, detect};
 use time::OffsetDateTime;
 use typed_id::new_uuid;
 
@@ -13,7 +13,7 @@ use super::convert::{id, points};
 use crate::domain::exchange::true_false;
 use crate::domain::question::{Body, Choice, Content, NumericKey, TextKey, equal_shares};
 use crate::domain::score::{Credit, FULL, Score};
-use crate::storage::questions::Stored;
+use crate::storage::questions::{Stored, Version};
 use crate::usecases::Page;
 use crate::usecases::import_questions::{Report, Source};
 
@@ -26,12 +26,12 @@ pub struct Draft {
     accepted: Vec<proto::Accepted>,
     case_sensitive: Option<bool>,
     points: Option<f64>,
-    tags: Vec<String>,
+    tags: Option<Vec<String>>,
     feedback: Option<String>,
 }
 
 macro_rules! draft_from {
-    ($message:ty, $kind:expr, $text:expr) => {
+    ($message:ty, $kind:expr, $text:expr, $tags:expr) => {
         impl From<$message> for Draft {
             fn from(req: $message) -> Self {
                 Self {
@@ -41,19 +41,20 @@ macro_rules! draft_from {
                     accepted: req.accepted,
                     case_sensitive: req.case_sensitive,
                     points: req.points,
-                    tags: req.tags,
+                    tags: $tags(req.tags),
                     feedback: req.feedback,
                 }
             }
         }
     };
 }
-draft_from!(proto::CreateQuestionRequest, Some, Some);
-draft_from!(proto::CreateBankQuestionRequest, Some, Some);
+draft_from!(proto::CreateQuestionRequest, Some, Some, Some);
+draft_from!(proto::CreateBankQuestionRequest, Some, Some, Some);
 draft_from!(
     proto::UpdateQuestionRequest,
     std::convert::identity,
-    std::convert::identity
+    std::convert::identity,
+    |tags: Option<proto::TagList>| tags.map(|tags| tags.items)
 );
 
 fn credit(field: &'static str, weight: f64) -> Result<Credit, Problem> {
@@ -83,22 +84,16 @@ impl Draft {
 
     /// The next version of a question.
     pub fn over(self, before: Content, now: OffsetDateTime) -> Result<Content, Problem> {
-        let tags: Vec<String> = self
-            .tags
-            .iter()
-            .map(|tag| tag.trim().to_owned())
-            .filter(|tag| !tag.is_empty())
-            .collect();
+        let tags = self.tags.as_ref().map(|tags| {
+            let tags = tags.iter().map(|tag| tag.trim().to_owned());
+            tags.filter(|tag| !tag.is_empty()).collect()
+        });
         Ok(Content {
             text: self.text.clone().unwrap_or_else(|| before.text.clone()),
             points: self
                 .points
                 .map_or(Ok(before.points), |value| points("points", value))?,
-            tags: if tags.is_empty() {
-                before.tags.clone()
-            } else {
-                tags
-            },
+            tags: tags.unwrap_or_else(|| before.tags.clone()),
             feedback: self.feedback.clone().unwrap_or_else(|| before.feedback.clone()),
             body: self.body(before.body, now)?,
         })
@@ -240,6 +235,36 @@ pub fn accepted_messages(body: &Body) -> Vec<proto::Accepted> {
     }
 }
 
+fn is_case_sensitive(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Short {
+            case_sensitive: true,
+            ..
+        }
+    )
+}
+
+impl From<Version> for proto::QuestionVersion {
+    fn from(version: Version) -> Self {
+        let content = version.content.0;
+        Self {
+            question_id: version.question_id.to_string(),
+            version: version.version,
+            r#type: content.body.kind().to_owned(),
+            options: option_messages(&content.body),
+            accepted: accepted_messages(&content.body),
+            case_sensitive: is_case_sensitive(&content.body),
+            text: content.text,
+            points: content.points.points(),
+            tags: content.tags,
+            feedback: content.feedback,
+            created_by: version.created_by.to_string(),
+            created_at: Some(timestamp(version.created_at)),
+        }
+    }
+}
+
 impl From<Stored> for proto::Question {
     fn from(stored: Stored) -> Self {
         let content = stored.content.0;
@@ -250,13 +275,7 @@ impl From<Stored> for proto::Question {
             r#type: content.body.kind().to_owned(),
             options: option_messages(&content.body),
             accepted: accepted_messages(&content.body),
-            case_sensitive: matches!(
-                content.body,
-                Body::Short {
-                    case_sensitive: true,
-                    ..
-                }
-            ),
+            case_sensitive: is_case_sensitive(&content.body),
             text: content.text,
             points: content.points.points(),
             tags: content.tags,
@@ -275,6 +294,13 @@ pub fn question_list(page: Page<Stored>) -> proto::ListQuestionsResponse {
     }
 }
 
+pub fn version_list(page: Page<Version>) -> proto::ListQuestionVersionsResponse {
+    proto::ListQuestionVersionsResponse {
+        versions: page.items.into_iter().map(Into::into).collect(),
+        next_page_token: page.next_page_token,
+    }
+}
+
 pub fn source(req: proto::ImportQuestionsRequest) -> Result<Source, Problem> {
     let bytes = if req.content_base64.is_empty() {
         req.content.into_bytes()
@@ -284,11 +310,12 @@ pub fn source(req: proto::ImportQuestionsRequest) -> Result<Source, Problem> {
             .map_err(|_| Problem::invalid_field("content_base64", "string.base64", "has to be base64"))?
     };
     Ok(Source {
-        format: match req.format.as_str() {
-            "moodle_xml" => Format::MoodleXml,
-            "aiken" => Format::Aiken,
-            "qti" => Format::Qti,
-            _ => Format::Gift,
+        format: match req.format.as_deref() {
+            Some("gift") => Format::Gift,
+            Some("moodle_xml") => Format::MoodleXml,
+            Some("aiken") => Format::Aiken,
+            Some("qti") => Format::Qti,
+            _ => detect(&bytes),
         },
         bytes,
         dry_run: req.dry_run,

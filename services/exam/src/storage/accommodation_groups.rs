@@ -12,14 +12,22 @@ pub struct Group {
     pub user_ids: Vec<UserId>,
 }
 
-/// The groups of an exam, by name.
-pub async fn of_exam(db: impl PgExecutor<'_>, exam: ExamId) -> Result<Vec<Group>, sqlx::Error> {
+/// The groups of an exam, by name, after one of them.
+pub async fn page_of_exam(
+    db: impl PgExecutor<'_>,
+    exam: ExamId,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Group>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT g.name, g.extra_seconds, g.extra_percent,
                   coalesce(array_agg(m.user_id ORDER BY m.user_id) FILTER (WHERE m.user_id IS NOT NULL), '{}') AS "user_ids!"
            FROM exam.accommodation_groups g LEFT JOIN exam.accommodation_members m USING (exam_id, name)
-           WHERE g.exam_id = $1 GROUP BY g.exam_id, g.name ORDER BY g.name"#,
+           WHERE g.exam_id = $1 AND ($2::text IS NULL OR g.name > $2)
+           GROUP BY g.exam_id, g.name ORDER BY g.name LIMIT $3"#,
         exam.0,
+        after,
+        limit,
     )
     .fetch_all(db)
     .await?;

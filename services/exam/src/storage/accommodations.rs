@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgExecutor};
 use typed_id::{ExamId, UserId};
+use uuid::Uuid;
 
 use crate::domain::deadline::Accommodation;
 
@@ -55,14 +56,19 @@ pub async fn of_exam(
     Ok(all.collect())
 }
 
-/// What was given to students by themselves.
-pub async fn own_of_exam(
+/// What was given to students by themselves, after one of them.
+pub async fn page_of_exam(
     db: impl PgExecutor<'_>,
     exam: ExamId,
+    after: Option<Uuid>,
+    limit: i64,
 ) -> Result<Vec<(UserId, Accommodation)>, sqlx::Error> {
     let rows = sqlx::query!(
-        "SELECT user_id, extra_seconds, extra_percent FROM exam.accommodations WHERE exam_id = $1 ORDER BY user_id",
+        "SELECT user_id, extra_seconds, extra_percent FROM exam.accommodations
+         WHERE exam_id = $1 AND ($2::uuid IS NULL OR user_id > $2) ORDER BY user_id LIMIT $3",
         exam.0,
+        after,
+        limit,
     )
     .fetch_all(db)
     .await?;

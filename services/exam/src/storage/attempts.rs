@@ -135,6 +135,28 @@ pub async fn of_user(
     .await?)
 }
 
+/// A page of a student's attempts at an exam, newest first, before `before`.
+pub async fn page_of_user_at(
+    db: impl PgExecutor<'_>,
+    exam: ExamId,
+    user: UserId,
+    before: Option<i32>,
+    limit: i64,
+) -> Result<Vec<Attempt>, sqlx::Error> {
+    all(sqlx::query_as!(
+        Row,
+        "SELECT * FROM exam.attempts
+         WHERE exam_id = $1 AND user_id = $2 AND ($3::int IS NULL OR number < $3)
+         ORDER BY number DESC LIMIT $4",
+        exam.0,
+        user.0,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await?)
+}
+
 /// Inserts an open attempt. `false` when another request was quicker: one is open, or the number is taken.
 pub async fn insert(db: &mut PgConnection, new: &Attempt) -> Result<bool, sqlx::Error> {
     let ids: Vec<Uuid> = new.question_ids.iter().map(|id| id.0).collect();
@@ -298,6 +320,7 @@ pub struct Listed {
     pub attempt: Attempt,
     pub exam_title: String,
     pub review_policy: String,
+    pub attempt_scoring: String,
     pub closes_at: Option<OffsetDateTime>,
     /// Whether anybody's attempt at the exam is open.
     pub somebody_sits: bool,
@@ -311,6 +334,7 @@ struct ListedRow {
     attempt: Row,
     exam_title: String,
     review_policy: String,
+    attempt_scoring: String,
     closes_at: Option<OffsetDateTime>,
     somebody_sits: bool,
     full_name: Option<String>,
@@ -324,6 +348,7 @@ impl TryFrom<ListedRow> for Listed {
             attempt: row.attempt.try_into()?,
             exam_title: row.exam_title,
             review_policy: row.review_policy,
+            attempt_scoring: row.attempt_scoring,
             closes_at: row.closes_at,
             somebody_sits: row.somebody_sits,
             full_name: row.full_name,
@@ -339,7 +364,7 @@ pub async fn page_of_user(
     limit: i64,
 ) -> Result<Vec<Listed>, sqlx::Error> {
     sqlx::query_as::<_, ListedRow>(
-        "SELECT a.*, e.title AS exam_title, e.review_policy, e.closes_at, NULL::text AS full_name,
+        "SELECT a.*, e.title AS exam_title, e.review_policy, e.attempt_scoring, e.closes_at, NULL::text AS full_name,
                 EXISTS (SELECT FROM exam.attempts o WHERE o.exam_id = a.exam_id AND o.state = 'open') AS somebody_sits
          FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id
          WHERE a.user_id = $1 AND a.state <> 'open' AND ($2::uuid IS NULL OR a.id < $2)
@@ -355,22 +380,24 @@ pub async fn page_of_user(
     .collect()
 }
 
-/// All attempts at an exam, newest first, before `before`.
+/// All attempts at an exam, or those of one state, newest first, before `before`.
 pub async fn page_of_exam(
     db: impl PgExecutor<'_>,
     exam: ExamId,
+    state: Option<State>,
     before: Option<AttemptId>,
     limit: i64,
 ) -> Result<Vec<Listed>, sqlx::Error> {
     sqlx::query_as::<_, ListedRow>(
-        "SELECT a.*, e.title AS exam_title, e.review_policy, e.closes_at, u.full_name, false AS somebody_sits
+        "SELECT a.*, e.title AS exam_title, e.review_policy, e.attempt_scoring, e.closes_at, u.full_name, false AS somebody_sits
          FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id LEFT JOIN exam.users u ON u.id = a.user_id
-         WHERE a.exam_id = $1 AND ($2::uuid IS NULL OR a.id < $2)
+         WHERE a.exam_id = $1 AND ($2::uuid IS NULL OR a.id < $2) AND ($4::text IS NULL OR a.state = $4)
          ORDER BY a.id DESC LIMIT $3",
     )
     .bind(exam)
     .bind(before)
     .bind(limit)
+    .bind(state.map(State::as_str))
     .fetch_all(db)
     .await?
     .into_iter()

@@ -1,5 +1,5 @@
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use typed_id::{AttemptId, ExamId, UserId};
 use uuid::Uuid;
@@ -42,4 +42,38 @@ pub async fn append(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// An entry as it is read.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    pub id: Uuid,
+    pub attempt_id: Option<Uuid>,
+    pub actor_id: Uuid,
+    /// `None` while it is not known.
+    pub actor_name: Option<String>,
+    pub action: String,
+    pub detail: Value,
+    pub at: OffsetDateTime,
+}
+
+/// Entries of an exam before `before`, newest first.
+pub async fn page(
+    db: impl PgExecutor<'_>,
+    exam: ExamId,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Recorded>, sqlx::Error> {
+    sqlx::query_as!(
+        Recorded,
+        r#"SELECT a.id, a.attempt_id, a.actor_id, u.full_name AS "actor_name?", a.action, a.detail, a.at
+           FROM exam.audit a LEFT JOIN exam.users u ON u.id = a.actor_id
+           WHERE a.exam_id = $1 AND ($2::uuid IS NULL OR a.id < $2)
+           ORDER BY a.id DESC LIMIT $3"#,
+        exam.0,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await
 }

@@ -145,6 +145,37 @@ pub async fn present(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Questi
     Ok(questions.collect())
 }
 
+/// A question as one edit left it.
+#[derive(Debug, Clone)]
+pub struct Version {
+    pub question_id: Uuid,
+    pub version: i32,
+    pub content: Json<Content>,
+    pub created_by: Uuid,
+    pub created_at: OffsetDateTime,
+}
+
+/// Versions of a question before `before`, newest first.
+pub async fn versions(
+    db: impl PgExecutor<'_>,
+    id: QuestionId,
+    before: Option<i32>,
+    limit: i64,
+) -> Result<Vec<Version>, sqlx::Error> {
+    sqlx::query_as!(
+        Version,
+        r#"SELECT question_id, version, content AS "content: Json<Content>", created_by, created_at
+           FROM exam.question_versions
+           WHERE question_id = $1 AND ($2::int IS NULL OR version < $2)
+           ORDER BY version DESC LIMIT $3"#,
+        id.0,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// A question to be made.
 #[derive(Debug, Clone)]
 pub struct New {

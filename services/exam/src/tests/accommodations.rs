@@ -4,6 +4,7 @@ use super::classroom::{Classroom, code};
 use crate::domain::attempt::State;
 use crate::domain::deadline::Accommodation;
 use crate::storage::accommodation_groups::Group;
+use crate::usecases::Paging;
 use crate::usecases::accommodate::{list, put};
 use crate::usecases::accommodate_group;
 use crate::usecases::close_due::close_due;
@@ -13,6 +14,13 @@ fn timed() -> Changes {
     Changes {
         time_limit_seconds: Some(Some(600)),
         ..Changes::default()
+    }
+}
+
+fn paging() -> Paging {
+    Paging {
+        size: 10,
+        token: None,
     }
 }
 
@@ -33,7 +41,10 @@ async fn more_time_moves_an_open_attempt_at_once_and_later_ones_too() {
         code(&put(&room.app, &ada, exam, student, more).await),
         "permission_denied"
     );
-    let listed = list(&room.app, &room.teacher, exam).await.unwrap();
+    let listed = list(&room.app, &room.teacher, exam, paging())
+        .await
+        .unwrap()
+        .items;
     assert_eq!(listed[0].accommodation, more);
 }
 
@@ -181,9 +192,10 @@ async fn a_group_has_more_time_and_its_members_the_most_of_all_they_have() {
     // Who leaves the group loses it; who comes has it, also in attempts that begin later.
     put_group(group("dyslexia", more(0, 25), &[2])).await.unwrap();
     assert_eq!((extra(0).await, extra(1).await, extra(2).await), (300, 120, 150));
-    let named: Vec<_> = accommodate_group::list(&room.app, &room.teacher, exam)
+    let named: Vec<_> = accommodate_group::list(&room.app, &room.teacher, exam, paging())
         .await
         .unwrap()
+        .items
         .into_iter()
         .map(|group| (group.name, group.user_ids))
         .collect();
@@ -195,7 +207,11 @@ async fn a_group_has_more_time_and_its_members_the_most_of_all_they_have() {
         ]
     );
     assert_eq!(
-        list(&room.app, &room.teacher, exam).await.unwrap().len(),
+        list(&room.app, &room.teacher, exam, paging())
+            .await
+            .unwrap()
+            .items
+            .len(),
         1,
         "one has time of their own"
     );

@@ -6,8 +6,9 @@ use problem::Problem;
 use serde_json::json;
 use time::OffsetDateTime;
 use typed_id::{ExamId, UserId};
+use uuid::Uuid;
 
-use super::{ChangeError, uuids};
+use super::{ChangeError, Page, Paging, page, uuids};
 use crate::app::Exams;
 use crate::domain::attempt::State;
 use crate::domain::deadline::{Accommodation, deadline};
@@ -55,10 +56,13 @@ pub async fn put(
     Ok(given.await?)
 }
 
-pub async fn list(app: &Exams, caller: &Caller, id: ExamId) -> Result<Vec<Listed>, Problem> {
+/// Who has more time of their own.
+pub async fn list(app: &Exams, caller: &Caller, id: ExamId, paging: Paging) -> Result<Page<Listed>, Problem> {
     let exam = app.snapshots.exam(id).await?;
     app.roster.staff_course(caller, exam.course_id()).await?;
-    let all = accommodations::own_of_exam(app.db.primary(), id)
+    let scope = format!("accommodations:{id}");
+    let after: Option<Uuid> = app.pages.open(&scope, paging.token.as_deref())?;
+    let all = accommodations::page_of_exam(app.db.primary(), id, after, paging.size + 1)
         .await
         .map_err(problem_of)?;
     let ids: Vec<_> = all.iter().map(|(user, _)| user.0).collect();
@@ -68,7 +72,13 @@ pub async fn list(app: &Exams, caller: &Caller, id: ExamId) -> Result<Vec<Listed
         full_name: names.remove(&user_id).unwrap_or_default(),
         accommodation,
     });
-    Ok(listed.collect())
+    Ok(page(
+        app,
+        &scope,
+        listed.collect(),
+        paging.size,
+        |one: &Listed| one.user_id.0,
+    ))
 }
 
 /// Computes the deadlines of an exam's attempts anew, of one student or of all. An attempt that the server closed is open again when

@@ -4,8 +4,8 @@ use problem::{Problem, codes};
 use serde_json::json;
 use typed_id::ExamId;
 
-use super::ChangeError;
 use super::accommodate::move_deadlines;
+use super::{ChangeError, Page, Paging, page};
 use crate::app::Exams;
 use crate::storage::accommodation_groups::{self as groups, Group};
 use crate::storage::audit::{self, Entry};
@@ -61,8 +61,13 @@ async fn change(
 }
 
 /// The groups of an exam, by name.
-pub async fn list(app: &Exams, caller: &Caller, id: ExamId) -> Result<Vec<Group>, Problem> {
+pub async fn list(app: &Exams, caller: &Caller, id: ExamId, paging: Paging) -> Result<Page<Group>, Problem> {
     let exam = app.snapshots.exam(id).await?;
     app.roster.staff_course(caller, exam.course_id()).await?;
-    groups::of_exam(app.db.primary(), id).await.map_err(problem_of)
+    let scope = format!("accommodation-groups:{id}");
+    let after: Option<String> = app.pages.open(&scope, paging.token.as_deref())?;
+    let rows = groups::page_of_exam(app.db.primary(), id, after.as_deref(), paging.size + 1)
+        .await
+        .map_err(problem_of)?;
+    Ok(page(app, &scope, rows, paging.size, |group| group.name.clone()))
 }

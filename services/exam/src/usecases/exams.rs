@@ -1,6 +1,7 @@
 use access_token::Caller;
 use postgres::problem_of;
 use problem::{Problem, codes};
+use serde_json::json;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use typed_id::{CourseId, ExamId};
@@ -11,6 +12,7 @@ use super::{ChangeError, Page, Paging, page};
 use crate::app::Exams;
 use crate::domain::revision::Draw;
 use crate::storage::attempts;
+use crate::storage::audit::{self, Entry};
 use crate::storage::exams::{self, Exam};
 
 /// What may change of an exam; `None` leaves it.
@@ -149,6 +151,7 @@ pub async fn update(app: &Exams, caller: &Caller, id: ExamId, changes: Changes) 
             return Err(Problem::new(&codes::EXAM_ARCHIVED).into());
         }
         let (timing, review) = (before.timing(), before.review_policy.clone());
+        let scoring = (before.attempt_scoring.clone(), before.pass_percent);
         let exam = changes.apply(before)?;
         let now = attempts::now(&mut *tx).await?;
         // Another end, or another rule: who was told before may have to wait again.
@@ -159,6 +162,20 @@ pub async fn update(app: &Exams, caller: &Caller, id: ExamId, changes: Changes) 
             ..exam
         };
         exams::update(&mut tx, &exam, now).await?;
+        if (exam.attempt_scoring.as_str(), exam.pass_percent) != (scoring.0.as_str(), scoring.1) {
+            // Final scores follow at once.
+            let rule = |(scoring, percent): (&str, i32)| json!({"attempt_scoring": scoring, "pass_percent": percent});
+            let entry = Entry {
+                exam_id: id,
+                attempt_id: None,
+                actor_id: actor,
+                action: "scoring_changed",
+                detail: json!({
+                    "from": rule((&scoring.0, scoring.1)), "to": rule((&exam.attempt_scoring, exam.pass_percent)),
+                }),
+            };
+            audit::append(&mut tx, &[entry], now).await?;
+        }
         if exam.timing() != timing {
             move_deadlines(&mut tx, &exam, None, actor, now).await?;
         }

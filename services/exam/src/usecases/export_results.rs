@@ -1,18 +1,17 @@
-use std::collections::HashMap;
-
 use access_token::Caller;
 use contracts::files::v1::File;
 use postgres::problem_of;
 use problem::Problem;
 use spreadsheet::{Cell, Format};
 use time::format_description::well_known::Rfc3339;
-use typed_id::{ExamId, UserId};
+use typed_id::ExamId;
 
 use super::exams::for_staff;
 use crate::app::Exams;
-use crate::domain::policy::final_score;
+use crate::domain::final_score::Final;
 use crate::domain::score::Score;
 use crate::storage::attempts::{self, Listed};
+use crate::storage::finals;
 
 const BATCH: i64 = 1_000;
 
@@ -23,10 +22,10 @@ pub async fn export_results(
     id: ExamId,
     format: Format,
 ) -> Result<File, Problem> {
-    let exam = for_staff(app, caller, id).await?;
+    for_staff(app, caller, id).await?;
     let (mut all, mut before): (Vec<Listed>, _) = (Vec::new(), None);
     loop {
-        let rows = attempts::page_of_exam(app.db.primary(), id, before, BATCH)
+        let rows = attempts::page_of_exam(app.db.primary(), id, None, before, BATCH)
             .await
             .map_err(problem_of)?;
         let is_last = (rows.len() as i64) < BATCH;
@@ -37,12 +36,7 @@ pub async fn export_results(
         }
     }
     all.sort_by_key(|row| (row.full_name.clone(), row.attempt.user_id, row.attempt.number));
-    let mut scores: HashMap<UserId, Vec<Score>> = HashMap::new();
-    for row in &all {
-        if let Some(score) = row.attempt.score {
-            scores.entry(row.attempt.user_id).or_default().push(score);
-        }
-    }
+    let finals = finals::of_exam(app.db.primary(), id).await.map_err(problem_of)?;
     let head = [
         "student_id",
         "full_name",
@@ -55,6 +49,9 @@ pub async fn export_results(
         "max_score",
         "passed",
         "counting_score",
+        "counts",
+        "final_percent",
+        "final_passed",
     ];
     let mut rows = vec![head.map(|text| Cell::Text(text.to_owned())).to_vec()];
     for row in all {
@@ -63,9 +60,12 @@ pub async fn export_results(
             Cell::Text(at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default())
         };
         let points = |score: Option<Score>| score.map_or(Cell::Empty, |score| Cell::Number(score.points()));
-        let counting = scores
-            .get(&attempt.user_id)
-            .and_then(|all| final_score(&exam.attempt_scoring, all));
+        let verdict = |is_so: Option<bool>| {
+            is_so.map_or(Cell::Empty, |is_so| {
+                Cell::Text(if is_so { "yes" } else { "no" }.into())
+            })
+        };
+        let found = finals.get(&(attempt.exam_id, attempt.user_id));
         rows.push(vec![
             Cell::Text(attempt.user_id.to_string()),
             Cell::Text(row.full_name.unwrap_or_default()),
@@ -76,10 +76,11 @@ pub async fn export_results(
             Cell::Number(attempt.answered.into()),
             points(attempt.score),
             Cell::Number(attempt.max_score.points()),
-            attempt.passed.map_or(Cell::Empty, |passed| {
-                Cell::Text(if passed { "yes" } else { "no" }.into())
-            }),
-            points(counting),
+            verdict(attempt.passed),
+            points(found.map(|of| of.score)),
+            verdict(found.map(|of| of.counting.contains(&attempt.id))),
+            found.and_then(Final::percent).map_or(Cell::Empty, Cell::Number),
+            verdict(found.map(|of| of.passed)),
         ]);
     }
     Ok(File {

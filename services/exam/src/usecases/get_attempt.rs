@@ -6,6 +6,7 @@ use problem::{Problem, codes};
 use time::OffsetDateTime;
 use typed_id::{AttemptId, ExamId};
 
+use super::{Page, Paging, page};
 use crate::app::Exams;
 use crate::domain::revision::Revision;
 use crate::storage::answers::{self, Stored};
@@ -61,13 +62,16 @@ pub async fn list_mine(
     app: &Exams,
     caller: &Caller,
     exam: ExamId,
-) -> Result<(Arc<Exam>, Vec<Attempt>), Problem> {
+    paging: Paging,
+) -> Result<(Arc<Exam>, Page<Attempt>), Problem> {
     let user = caller.user()?;
     let exam = app.snapshots.exam(exam).await?;
     app.roster.member_course(user, exam.course_id()).await?;
-    let mut all = attempts::of_user(app.db.primary(), exam.id(), user.id)
+    let scope = format!("attempts:{}:{}", exam.id, user.id);
+    let before: Option<i32> = app.pages.open(&scope, paging.token.as_deref())?;
+    let rows = attempts::page_of_user_at(app.db.primary(), exam.id(), user.id, before, paging.size + 1)
         .await
         .map_err(problem_of)?;
-    all.reverse();
-    Ok((exam, all))
+    let attempts = page(app, &scope, rows, paging.size, |attempt| attempt.number);
+    Ok((exam, attempts))
 }

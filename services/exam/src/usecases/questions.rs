@@ -8,7 +8,7 @@ use super::exams::for_staff;
 use super::{ChangeError, Page, Paging, page};
 use crate::app::Exams;
 use crate::domain::question::Content;
-use crate::storage::questions::{self, New, Stored};
+use crate::storage::questions::{self, New, Stored, Version};
 
 /// Where a question is kept.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,24 @@ pub async fn create(
     Ok(made.await?)
 }
 
-async fn of_staff(app: &Exams, caller: &Caller, id: QuestionId) -> Result<Stored, Problem> {
+/// What a question was, version by version, newest first.
+pub async fn versions(
+    app: &Exams,
+    caller: &Caller,
+    id: QuestionId,
+    paging: Paging,
+) -> Result<Page<Version>, Problem> {
+    get(app, caller, id).await?;
+    let scope = format!("question-versions:{id}");
+    let before: Option<i32> = app.pages.open(&scope, paging.token.as_deref())?;
+    let rows = questions::versions(app.db.primary(), id, before, paging.size + 1)
+        .await
+        .map_err(problem_of)?;
+    Ok(page(app, &scope, rows, paging.size, |version| version.version))
+}
+
+/// A question, for the staff of its course.
+pub async fn get(app: &Exams, caller: &Caller, id: QuestionId) -> Result<Stored, Problem> {
     let found = questions::by_id(app.db.primary(), id).await.map_err(problem_of)?;
     let question = found.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
     // To others there is no such question: its very existence may tell something of an exam.
@@ -70,7 +87,7 @@ pub async fn update(
     order_index: Option<i32>,
     edit: impl FnOnce(Content) -> Result<Content, Problem> + Send + 'static,
 ) -> Result<Stored, Problem> {
-    of_staff(app, caller, id).await?;
+    get(app, caller, id).await?;
     let (author, now) = (caller.user()?.id, app.clock.now());
     let updated = app.db.write(move |mut tx| async move {
         let before = questions::lock(&mut tx, id)
@@ -89,7 +106,7 @@ pub async fn update(
 }
 
 pub async fn delete(app: &Exams, caller: &Caller, id: QuestionId) -> Result<(), Problem> {
-    of_staff(app, caller, id).await?;
+    get(app, caller, id).await?;
     let now = app.clock.now();
     let deleted = app.db.write(move |mut tx| async move {
         questions::delete(&mut tx, id, now).await?;

@@ -11,10 +11,12 @@ use super::get_attempt::{check_reader, view};
 use super::{Page, Paging, page};
 use crate::app::Exams;
 use crate::domain::attempt::State;
+use crate::domain::final_score::Final;
 use crate::domain::policy::may_review;
 use crate::domain::question::Question;
 use crate::storage::answers::Stored;
 use crate::storage::attempts::{self, Attempt, Listed};
+use crate::storage::finals::{self, Sitting};
 use crate::storage::grades::{self, Grade};
 use crate::storage::questions;
 use crate::storage::users::names;
@@ -34,6 +36,9 @@ pub struct Outcome {
     /// Whether score and keys may be seen.
     pub is_open: bool,
     pub questions: Vec<Reviewed>,
+    pub attempt_scoring: String,
+    /// What counts of the student's attempts at the exam, once it may be known and there is something.
+    pub result: Option<Final>,
 }
 
 /// The result of one attempt.
@@ -54,7 +59,15 @@ pub async fn outcome(app: &Exams, attempt: Attempt, is_staff: bool) -> Result<Ou
             .map_err(problem_of)?;
     let allowed = may_review(policy, seen.exam.closes_at, seen.server_time, somebody_sits);
     let is_open = seen.attempt.state.is_over() && (is_staff || allowed);
+    let sitting = (seen.attempt.exam_id, seen.attempt.user_id);
     let mut reviewed = Vec::new();
+    let mut result = None;
+    if is_staff || allowed {
+        let mut found = finals::of(app.db.primary(), &[sitting])
+            .await
+            .map_err(problem_of)?;
+        result = found.remove(&sitting);
+    }
     if is_open {
         let mut grades: HashMap<_, Grade> = grades::of_attempts(app.db.primary(), &[seen.attempt.id.0])
             .await
@@ -86,10 +99,12 @@ pub async fn outcome(app: &Exams, attempt: Attempt, is_staff: bool) -> Result<Ou
     };
     Ok(Outcome {
         exam_title: seen.exam.title.clone(),
+        attempt_scoring: seen.exam.attempt_scoring.clone(),
         attempt: seen.attempt,
         full_name,
         is_open,
         questions: reviewed,
+        result,
     })
 }
 
@@ -121,18 +136,29 @@ async fn newer_keys(
         .collect())
 }
 
-fn listed(listed: Listed, is_staff: bool, now: OffsetDateTime) -> Outcome {
-    let allowed = may_review(&listed.review_policy, listed.closes_at, now, listed.somebody_sits);
+fn listed(listed: Listed, finals: &HashMap<Sitting, Final>, is_staff: bool, now: OffsetDateTime) -> Outcome {
+    let allowed = is_staff || may_review(&listed.review_policy, listed.closes_at, now, listed.somebody_sits);
+    let result = finals.get(&(listed.attempt.exam_id, listed.attempt.user_id));
     Outcome {
-        is_open: listed.attempt.state.is_over() && (is_staff || allowed),
+        is_open: listed.attempt.state.is_over() && allowed,
+        result: result.filter(|_| allowed).cloned(),
         attempt: listed.attempt,
         exam_title: listed.exam_title,
+        attempt_scoring: listed.attempt_scoring,
         full_name: listed.full_name,
         questions: Vec::new(),
     }
 }
 
-/// The caller's attempts that are over, newest first. One query, and the database's time.
+async fn finals_of(app: &Exams, rows: &[Listed]) -> Result<HashMap<Sitting, Final>, Problem> {
+    let sittings: Vec<Sitting> = rows
+        .iter()
+        .map(|row| (row.attempt.exam_id, row.attempt.user_id))
+        .collect();
+    finals::of(app.db.primary(), &sittings).await.map_err(problem_of)
+}
+
+/// The caller's attempts that are over, newest first. Two queries, and the database's time.
 pub async fn list_mine(app: &Exams, caller: &Caller, paging: Paging) -> Result<Page<Outcome>, Problem> {
     let user = caller.user()?.id;
     let scope = format!("results:mine:{user}");
@@ -140,24 +166,29 @@ pub async fn list_mine(app: &Exams, caller: &Caller, paging: Paging) -> Result<P
     let rows = attempts::page_of_user(app.db.primary(), user, before, paging.size + 1)
         .await
         .map_err(problem_of)?;
+    let finals = finals_of(app, &rows).await?;
     let now = attempts::now(app.db.primary()).await.map_err(problem_of)?;
-    let outcomes = rows.into_iter().map(|row| listed(row, false, now)).collect();
+    let outcomes = rows
+        .into_iter()
+        .map(|row| listed(row, &finals, false, now))
+        .collect();
     Ok(page(app, &scope, outcomes, paging.size, |outcome: &Outcome| {
         outcome.attempt.id
     }))
 }
 
-/// All attempts at an exam, newest first, for its staff.
+/// All attempts at an exam, or those of one state, newest first, for its staff.
 pub async fn list_of_exam(
     app: &Exams,
     caller: &Caller,
     id: ExamId,
+    state: Option<State>,
     paging: Paging,
 ) -> Result<Page<Outcome>, Problem> {
     let exam = super::exams::for_staff(app, caller, id).await?;
-    let scope = format!("results:exam:{}", exam.id);
+    let scope = format!("results:exam:{}:{state:?}", exam.id);
     let before: Option<AttemptId> = app.pages.open(&scope, paging.token.as_deref())?;
-    let fetch = || attempts::page_of_exam(app.db.primary(), id, before, paging.size + 1);
+    let fetch = || attempts::page_of_exam(app.db.primary(), id, state, before, paging.size + 1);
     let mut rows = fetch().await.map_err(problem_of)?;
     let nameless: Vec<UserId> = rows
         .iter()
@@ -167,8 +198,12 @@ pub async fn list_of_exam(
     if !nameless.is_empty() && app.roster.learn_names(&nameless).await {
         rows = fetch().await.map_err(problem_of)?;
     }
+    let finals = finals_of(app, &rows).await?;
     let now = attempts::now(app.db.primary()).await.map_err(problem_of)?;
-    let outcomes = rows.into_iter().map(|row| listed(row, true, now)).collect();
+    let outcomes = rows
+        .into_iter()
+        .map(|row| listed(row, &finals, true, now))
+        .collect();
     Ok(page(app, &scope, outcomes, paging.size, |outcome: &Outcome| {
         outcome.attempt.id
     }))

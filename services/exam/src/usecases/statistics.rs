@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::exams::for_staff;
 use crate::app::Exams;
+use crate::domain::final_score::{Final, Summary, summary};
 use crate::domain::question::Question;
-use crate::storage::questions;
-use crate::storage::statistics::{self, Chosen, Item, Overview};
+use crate::storage::statistics::{self, Chosen, Item};
+use crate::storage::{finals, questions};
 
 /// One question and how it did.
 pub struct ItemAnalysis {
@@ -21,22 +22,32 @@ pub struct ItemAnalysis {
 }
 
 pub struct Analysis {
-    pub overview: Overview,
+    /// Attempts that count.
+    pub attempts: usize,
+    pub summary: Summary,
     pub items: Vec<ItemAnalysis>,
 }
 
-/// Item analysis over the graded attempts of an exam. Four queries, however many attempts there are.
+/// Item analysis over the attempts at an exam that count. Four queries, however many attempts there are.
 pub async fn statistics(app: &Exams, caller: &Caller, id: ExamId) -> Result<Analysis, Problem> {
     for_staff(app, caller, id).await?;
     let db = app.db.primary();
-    let overview = statistics::overview(db, id).await.map_err(problem_of)?;
-    let items = statistics::items(db, id).await.map_err(problem_of)?;
+    let finals: Vec<Final> = finals::of_exam(db, id)
+        .await
+        .map_err(problem_of)?
+        .into_values()
+        .collect();
+    let counting: Vec<Uuid> = finals
+        .iter()
+        .flat_map(|of| of.counting.iter().map(|attempt| attempt.0))
+        .collect();
+    let items = statistics::items(db, &counting).await.map_err(problem_of)?;
     let mut chosen: HashMap<Uuid, HashMap<Uuid, i64>> = HashMap::new();
     for Chosen {
         question_id,
         option_id,
         count,
-    } in statistics::chosen(db, id).await.map_err(problem_of)?
+    } in statistics::chosen(db, &counting).await.map_err(problem_of)?
     {
         chosen.entry(question_id).or_default().insert(option_id, count);
     }
@@ -58,5 +69,9 @@ pub async fn statistics(app: &Exams, caller: &Caller, id: ExamId) -> Result<Anal
         })
         .collect();
     items.sort_by_key(|item| item.question.id);
-    Ok(Analysis { overview, items })
+    Ok(Analysis {
+        attempts: counting.len(),
+        summary: summary(&finals),
+        items,
+    })
 }

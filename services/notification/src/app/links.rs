@@ -18,6 +18,10 @@ impl Links {
         format!("{}/verify-email#token={token}", self.base)
     }
 
+    pub fn confirm_email(&self, token: &str) -> String {
+        format!("{}/confirm-email#token={token}", self.base)
+    }
+
     pub fn reset_password(&self, token: &str) -> String {
         format!("{}/reset-password#token={token}", self.base)
     }
@@ -33,5 +37,9 @@ impl Links {
 
     pub fn course(&self, id: &str) -> String {
         format!("{}/courses/{id}", self.base)
+    }
+
+    pub fn exam_result(&self, attempt: &str) -> String {
+        format!("{}/exam-attempts/{attempt}/result", self.base)
     }
 }

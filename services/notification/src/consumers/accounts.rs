@@ -1,5 +1,6 @@
 use contracts::events::v1::{
-    UserPasswordResetRequested, UserRegistrationRepeated, UserSecurityChanged, UserVerificationRequested,
+    UserEmailChangeRequested, UserPasswordResetRequested, UserRegistrationRepeated, UserSecurityChanged,
+    UserVerificationRequested,
 };
 use event_bus::{Delivery, HandlerError};
 use postgres::WriteTx;
@@ -75,6 +76,28 @@ pub async fn password_reset_requested(
     .await
 }
 
+pub async fn email_change_requested(
+    app: &Notification,
+    tx: &mut WriteTx,
+    delivery: Delivery<UserEmailChangeRequested>,
+) -> Result<(), HandlerError> {
+    let event = delivery.event;
+    let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
+    let values = Values {
+        expires_at: moment(event.expires_at.as_ref()),
+        ..Values::default()
+    };
+    let link = app.links.confirm_email(&event.token);
+    tell(
+        app,
+        tx,
+        delivery.id,
+        &to,
+        mail(MailKind::ConfirmEmail, values, link),
+    )
+    .await
+}
+
 pub async fn registration_repeated(
     app: &Notification,
     tx: &mut WriteTx,
@@ -107,8 +130,11 @@ pub async fn security_changed(
         "totp_enabled" => MailKind::SecondFactorEnabled,
         "totp_disabled" => MailKind::SecondFactorDisabled,
         "recovery_code_used" => MailKind::RecoveryCodeUsed,
+        "recovery_codes_renewed" => MailKind::RecoveryCodesRenewed,
         "identity_linked" => MailKind::IdentityLinked,
         "identity_unlinked" => MailKind::IdentityUnlinked,
+        "email_change_requested" => MailKind::EmailChangeRequested,
+        "email" => MailKind::EmailChanged,
         _ => return Err(HandlerError::Poison(UnknownChange(event.change).into())),
     };
     let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;

@@ -4,7 +4,7 @@ use postgres::WriteTx;
 use typed_id::InvalidId;
 
 use crate::app::Notification;
-use crate::domain::message::{NotificationKind, Values};
+use crate::domain::message::{MailKind, NotificationKind, Values};
 use crate::recipients;
 use crate::usecases::tell::{Message, tell};
 
@@ -14,14 +14,16 @@ pub async fn course_completed(
     delivery: Delivery<CourseVideosCompleted>,
 ) -> Result<(), HandlerError> {
     let event = delivery.event;
-    let message = in_app(
-        NotificationKind::CourseCompleted,
-        Values {
+    let message = Message {
+        mail: Some(MailKind::CourseCompleted),
+        notification: Some(NotificationKind::CourseCompleted),
+        values: Values {
             course_title: event.course_title,
             ..Values::default()
         },
-        format!("/courses/{}", event.course_id),
-    );
+        link: app.links.course(&event.course_id),
+        path: format!("/courses/{}", event.course_id),
+    };
     send(app, tx, delivery.id, &event.user_id, message).await
 }
 
@@ -35,25 +37,17 @@ pub async fn attempt_graded(
     if !event.is_released {
         return Ok(());
     }
-    let message = in_app(
-        NotificationKind::ExamGraded,
-        Values {
+    let message = Message {
+        mail: Some(MailKind::ExamGraded),
+        notification: Some(NotificationKind::ExamGraded),
+        values: Values {
             exam_title: event.exam_title,
             ..Values::default()
         },
-        format!("/exam-attempts/{}/result", event.attempt_id),
-    );
+        link: app.links.exam_result(&event.attempt_id),
+        path: format!("/exam-attempts/{}/result", event.attempt_id),
+    };
     send(app, tx, delivery.id, &event.user_id, message).await
-}
-
-fn in_app(kind: NotificationKind, values: Values, path: String) -> Message {
-    Message {
-        mail: None,
-        notification: Some(kind),
-        values,
-        link: String::new(),
-        path,
-    }
 }
 
 async fn send(

@@ -69,8 +69,14 @@ pub enum MailKind {
     Welcome,
     VerifyEmail,
     ResetPassword,
+    /// To an address that is to become the account's.
+    ConfirmEmail,
     RegistrationRepeated,
     EnrollmentCreated,
+    /// By somebody else than the student.
+    EnrollmentChanged,
+    CourseCompleted,
+    ExamGraded,
     Announcement,
     /// A teacher's week.
     WeeklySummary,
@@ -78,8 +84,12 @@ pub enum MailKind {
     SecondFactorEnabled,
     SecondFactorDisabled,
     RecoveryCodeUsed,
+    RecoveryCodesRenewed,
     IdentityLinked,
     IdentityUnlinked,
+    EmailChangeRequested,
+    /// To the address of before.
+    EmailChanged,
     /// To admins: a webhook takes nothing.
     WebhookDisabled,
     /// Several messages in one.
@@ -87,20 +97,27 @@ pub enum MailKind {
 }
 
 impl MailKind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::Welcome,
         Self::VerifyEmail,
         Self::ResetPassword,
+        Self::ConfirmEmail,
         Self::RegistrationRepeated,
         Self::EnrollmentCreated,
+        Self::EnrollmentChanged,
+        Self::CourseCompleted,
+        Self::ExamGraded,
         Self::Announcement,
         Self::WeeklySummary,
         Self::PasswordChanged,
         Self::SecondFactorEnabled,
         Self::SecondFactorDisabled,
         Self::RecoveryCodeUsed,
+        Self::RecoveryCodesRenewed,
         Self::IdentityLinked,
         Self::IdentityUnlinked,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
         Self::WebhookDisabled,
         Self::Digest,
     ];
@@ -110,16 +127,23 @@ impl MailKind {
             Self::Welcome => "welcome",
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
+            Self::ConfirmEmail => "confirm_email",
             Self::RegistrationRepeated => "registration_repeated",
             Self::EnrollmentCreated => "enrollment_created",
+            Self::EnrollmentChanged => "enrollment_changed",
+            Self::CourseCompleted => "course_completed",
+            Self::ExamGraded => "exam_graded",
             Self::Announcement => "announcement",
             Self::WeeklySummary => "weekly_summary",
             Self::PasswordChanged => "password_changed",
             Self::SecondFactorEnabled => "second_factor_enabled",
             Self::SecondFactorDisabled => "second_factor_disabled",
             Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::RecoveryCodesRenewed => "recovery_codes_renewed",
             Self::IdentityLinked => "identity_linked",
             Self::IdentityUnlinked => "identity_unlinked",
+            Self::EmailChangeRequested => "email_change_requested",
+            Self::EmailChanged => "email_changed",
             Self::WebhookDisabled => "webhook_disabled",
             Self::Digest => "digest",
         }
@@ -131,15 +155,22 @@ impl MailKind {
             Self::Welcome
             | Self::VerifyEmail
             | Self::ResetPassword
+            | Self::ConfirmEmail
             | Self::RegistrationRepeated
             | Self::PasswordChanged
             | Self::SecondFactorEnabled
             | Self::SecondFactorDisabled
             | Self::RecoveryCodeUsed
+            | Self::RecoveryCodesRenewed
             | Self::IdentityLinked
             | Self::IdentityUnlinked
+            | Self::EmailChangeRequested
+            | Self::EmailChanged
             | Self::WebhookDisabled => Some(Category::Account),
-            Self::EnrollmentCreated => Some(Category::Courses),
+            Self::EnrollmentCreated | Self::EnrollmentChanged | Self::CourseCompleted => {
+                Some(Category::Courses)
+            }
+            Self::ExamGraded => Some(Category::Exams),
             Self::Announcement => Some(Category::Announcements),
             Self::WeeklySummary => Some(Category::Reports),
             Self::Digest => None,
@@ -156,15 +187,23 @@ impl MailKind {
         match self {
             Self::VerifyEmail
             | Self::ResetPassword
+            | Self::ConfirmEmail
             | Self::PasswordChanged
             | Self::SecondFactorEnabled
             | Self::SecondFactorDisabled
             | Self::RecoveryCodeUsed
+            | Self::RecoveryCodesRenewed
             | Self::IdentityLinked
-            | Self::IdentityUnlinked => Priority::High,
-            Self::Welcome | Self::RegistrationRepeated | Self::EnrollmentCreated | Self::WebhookDisabled => {
-                Priority::Default
-            }
+            | Self::IdentityUnlinked
+            | Self::EmailChangeRequested
+            | Self::EmailChanged => Priority::High,
+            Self::Welcome
+            | Self::RegistrationRepeated
+            | Self::EnrollmentCreated
+            | Self::EnrollmentChanged
+            | Self::CourseCompleted
+            | Self::ExamGraded
+            | Self::WebhookDisabled => Priority::Default,
             Self::Announcement | Self::WeeklySummary | Self::Digest => Priority::Low,
         }
     }
@@ -175,6 +214,7 @@ impl MailKind {
 pub enum NotificationKind {
     Welcome,
     EnrollmentCreated,
+    EnrollmentChanged,
     CourseCompleted,
     ExamGraded,
     Announcement,
@@ -183,9 +223,10 @@ pub enum NotificationKind {
 }
 
 impl NotificationKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Welcome,
         Self::EnrollmentCreated,
+        Self::EnrollmentChanged,
         Self::CourseCompleted,
         Self::ExamGraded,
         Self::Announcement,
@@ -196,7 +237,7 @@ impl NotificationKind {
     pub fn category(self) -> Category {
         match self {
             Self::Welcome | Self::WebhookDisabled => Category::Account,
-            Self::EnrollmentCreated | Self::CourseCompleted => Category::Courses,
+            Self::EnrollmentCreated | Self::EnrollmentChanged | Self::CourseCompleted => Category::Courses,
             Self::ExamGraded => Category::Exams,
             Self::Announcement => Category::Announcements,
             Self::WeeklySummary => Category::Reports,
@@ -208,6 +249,7 @@ impl NotificationKind {
         match self {
             Self::Welcome => "welcome",
             Self::EnrollmentCreated => "enrollment_created",
+            Self::EnrollmentChanged => "enrollment_changed",
             Self::CourseCompleted => "course_completed",
             Self::ExamGraded => "exam_graded",
             Self::Announcement => "announcement",
@@ -221,6 +263,7 @@ impl NotificationKind {
         match self {
             Self::Welcome => "user.registered",
             Self::EnrollmentCreated => "enrollment.created",
+            Self::EnrollmentChanged => "enrollment.status_changed",
             Self::CourseCompleted => "progress.course_completed",
             Self::ExamGraded => "exam.attempt_graded",
             Self::Announcement => "announcement",
@@ -236,6 +279,8 @@ pub struct Values {
     pub name: String,
     pub course_title: String,
     pub exam_title: String,
+    /// What an enrolment has become.
+    pub status: String,
     /// Of an announcement.
     pub title: String,
     pub body: String,

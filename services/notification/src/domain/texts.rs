@@ -189,6 +189,7 @@ impl Texts {
             name,
             course_title,
             exam_title,
+            status,
             title,
             body,
             expires_at,
@@ -204,7 +205,7 @@ impl Texts {
         };
         self.environment.render_str(
             text,
-            context! { name, course_title, exam_title, title, body, expires_at, happened_at, address, week },
+            context! { name, course_title, exam_title, status, title, body, expires_at, happened_at, address, week },
         )
     }
 }

@@ -134,20 +134,23 @@ pub async fn kept_types(db: impl PgExecutor<'_>, webhook: WebhookId) -> Result<V
     .await
 }
 
+/// Nothing once the webhook has moved from `url`: it is another's to post there.
 pub async fn next_due(
     db: impl PgExecutor<'_>,
     webhook: WebhookId,
+    url: &str,
     now: OffsetDateTime,
 ) -> Result<Option<Due>, sqlx::Error> {
     sqlx::query_as!(
         Due,
         "SELECT d.id, d.message_id, m.event_type, m.body, d.attempts, d.queued_at
          FROM notification.webhook_deliveries d JOIN notification.webhook_messages m ON m.id = d.message_id
-         JOIN notification.webhooks w ON w.id = d.webhook_id AND w.is_active
+         JOIN notification.webhooks w ON w.id = d.webhook_id AND w.is_active AND w.url = $3
          WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at <= $2
          ORDER BY d.next_attempt_at LIMIT 1",
         webhook.0,
         now,
+        url,
     )
     .fetch_optional(db)
     .await

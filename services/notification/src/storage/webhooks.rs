@@ -146,8 +146,8 @@ pub async fn update(
              is_active = coalesce($5, is_active), updated_at = $6,
              disabled_reason = CASE WHEN $5 THEN NULL WHEN NOT $5 THEN coalesce(disabled_reason, 'admin')
                                     ELSE disabled_reason END,
-             failures = CASE WHEN $5 THEN 0 ELSE failures END,
-             failing_since = CASE WHEN $5 THEN NULL ELSE failing_since END,
+             failures = CASE WHEN $5 OR $2 <> url THEN 0 ELSE failures END,
+             failing_since = CASE WHEN $5 OR $2 <> url THEN NULL ELSE failing_since END,
              turn_at = CASE WHEN $5 THEN least(turn_at, $6) ELSE turn_at END
          WHERE id = $1
          RETURNING id, url, description, event_types, is_active, disabled_reason, failing_since, last_success_at,
@@ -235,6 +235,16 @@ pub async fn take_turn(
             secrets: std::iter::once(row.secret).chain(previous).collect(),
         }
     }))
+}
+
+/// Where it posts to; nobody moves it until the transaction is over.
+pub async fn lock_url(db: impl PgExecutor<'_>, id: WebhookId) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT url FROM notification.webhooks WHERE id = $1 FOR NO KEY UPDATE",
+        id.0
+    )
+    .fetch_optional(db)
+    .await
 }
 
 /// Lets others have it from `at` on.

@@ -105,5 +105,5 @@ async fn slow(State(inner): State<Arc<Inner>>) -> StatusCode {
     inner.most_inside.fetch_max(inside, Ordering::SeqCst);
     opened.await;
     inner.inside.fetch_sub(1, Ordering::SeqCst);
-    StatusCode::OK
+    StatusCode::from_u16(inner.status.load(Ordering::SeqCst)).unwrap()
 }

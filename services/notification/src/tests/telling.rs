@@ -178,8 +178,11 @@ async fn what_an_owner_has_to_know_of_their_account_is_held_back_by_nothing() {
         "totp_enabled",
         "totp_disabled",
         "recovery_code_used",
+        "recovery_codes_renewed",
         "identity_linked",
         "identity_unlinked",
+        "email_change_requested",
+        "email",
     ] {
         let id = EventId::new(school.clock.now());
         for _ in 0..2 {
@@ -191,7 +194,7 @@ async fn what_an_owner_has_to_know_of_their_account_is_held_back_by_nothing() {
          AND text_body LIKE '%15.01.2027 11:00 (UTC+3)%'",
         school.clock.now()
     );
-    assert_eq!(school.count(&now).await, 6);
+    assert_eq!(school.count(&now).await, 9);
     let unknown = hear(changed("telepathy"), EventId::new(school.clock.now())).await;
     assert!(matches!(unknown, Err(HandlerError::Poison(_))));
 }

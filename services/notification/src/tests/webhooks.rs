@@ -560,11 +560,11 @@ async fn what_institutions_are_told_has_these_fields_and_no_others() {
         ),
         (
             "enrollment.created",
-            "course_id course_title enrollment_id status user_id version",
+            "actor_id course_id course_title enrollment_id status user_id version",
         ),
         (
             "enrollment.status_changed",
-            "course_id course_title enrollment_id previous_status status user_id version",
+            "actor_id course_id course_title enrollment_id previous_status status user_id version",
         ),
         (
             "progress.video_completed",
@@ -663,4 +663,54 @@ async fn what_is_a_month_old_is_forgotten() {
     let purge = crate::storage::webhook_deliveries::purge;
     assert_eq!(purge(school.app.db.primary(), before, 10).await.unwrap(), 1);
     assert_eq!(school.log(webhook.id).await.len(), 1);
+}
+
+/// What is under way when a webhook moves is neither held against its new address nor given up, and nothing more goes to the old one.
+#[tokio::test]
+async fn a_webhook_that_moves_while_something_is_under_way_begins_anew() {
+    let (school, old, new) = (
+        School::open().await,
+        Receiver::start().await,
+        Receiver::start().await,
+    );
+    let (webhook, _) = school.webhook(&old.at("/slow"), &["enrollment.created"]).await;
+    let first = school.enrolled().await;
+    school.enrolled().await;
+    old.answer(410);
+    let dispatcher = School::dispatcher(&school.app, 1);
+    let turn = tokio::spawn({
+        let dispatcher = dispatcher.clone();
+        async move { dispatcher.turn().await }
+    });
+    eventually(LIMIT, || async { (old.hanging().0 == 1).then_some(()) }).await;
+    let admin = school.admin(UserId::new(school.clock.now()));
+    let change = Change {
+        url: Some(new.at("/hook")),
+        ..Change::default()
+    };
+    update(&school.app, &admin, webhook.id, change).await.unwrap();
+    old.let_go();
+    assert!(turn.await.unwrap());
+    let log = school.log(webhook.id).await;
+    assert!(
+        log.iter()
+            .all(|one| (one.state.as_str(), one.attempts) == ("pending", 0)),
+        "{log:?}"
+    );
+    let failures = "SELECT count(*) FROM notification.webhooks WHERE failures = 0 AND is_active";
+    assert_eq!(school.count(failures).await, 1);
+    school.clock.advance(Duration::from_secs(5));
+    while dispatcher.turn().await {}
+    assert_eq!((old.hanging().1, new.posted().len()), (1, 2));
+    assert!(
+        new.posted()
+            .iter()
+            .any(|posted| posted.header("webhook-id") == first.to_string())
+    );
+    let log = school.log(webhook.id).await;
+    assert!(
+        log.iter()
+            .all(|one| (one.state.as_str(), one.attempts) == ("delivered", 1)),
+        "{log:?}"
+    );
 }

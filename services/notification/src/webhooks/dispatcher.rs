@@ -139,7 +139,7 @@ impl Dispatcher {
             if shutdown.is_cancelled() || begun.elapsed() > TURN {
                 break;
             }
-            let due = deliveries::next_due(app.db.primary(), turn.id, app.clock.now()).await?;
+            let due = deliveries::next_due(app.db.primary(), turn.id, &turn.url, app.clock.now()).await?;
             let Some(due) = due else { break };
             let outcome = self.post(&turn, &secrets, &due).await;
             let is_taken = outcome.is_taken();
@@ -180,9 +180,14 @@ impl Dispatcher {
 
     /// Writes down how an attempt went, and turns the webhook off when that was enough. Failures in a row.
     async fn record(&self, turn: &Turn, due: Due, outcome: Outcome) -> Result<i32, ChangeError> {
-        let (app, id) = (Arc::clone(&self.app), turn.id);
+        let (app, id, url) = (Arc::clone(&self.app), turn.id, turn.url.clone());
         let written = self.app.db.write(move |mut tx| async move {
             let now = tx.clock().now();
+            let has_moved = webhooks::lock_url(&mut *tx, id).await?.is_some_and(|now_at| now_at != url);
+            if has_moved && !outcome.is_taken() {
+                // That the old address did not take it says nothing of the new one, which has all its tries.
+                return Ok(tx.rollback(0).await?);
+            }
             let next = webhook::next_attempt(due.attempts + 1, due.queued_at, outcome.retry_after, now)
                 .filter(|_| !outcome.is_taken() && !outcome.is_gone());
             let mut failures = 0;

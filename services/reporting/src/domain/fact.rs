@@ -14,6 +14,8 @@ use uuid::Uuid;
 pub struct Fact {
     /// Whom it is about.
     pub user_id: Option<UserId>,
+    /// Who did it, where the event tells.
+    pub actor_id: Option<UserId>,
     pub course_id: Option<CourseId>,
     /// What it happened to.
     pub subject_id: Uuid,
@@ -47,6 +49,7 @@ pub trait Tells: Event {
 fn fact(subject: &str, version: i32, details: Value) -> Result<Fact, Unreadable> {
     Ok(Fact {
         user_id: None,
+        actor_id: None,
         course_id: None,
         subject_id: Uuid::try_parse(subject).map_err(|_| InvalidId)?,
         version,
@@ -59,6 +62,15 @@ impl Fact {
     fn of(self, user: &str) -> Result<Self, Unreadable> {
         Ok(Self {
             user_id: Some(user.parse()?),
+            ..self
+        })
+    }
+
+    /// An empty id is nobody's.
+    fn by(self, actor: &str) -> Result<Self, Unreadable> {
+        let actor_id = Some(actor).filter(|id| !id.is_empty());
+        Ok(Self {
+            actor_id: actor_id.map(str::parse).transpose()?,
             ..self
         })
     }
@@ -108,6 +120,7 @@ impl Tells for EnrollmentCreated {
         let details = json!({"status": self.status});
         fact(&self.enrollment_id, self.version, details)?
             .of(&self.user_id)?
+            .by(&self.actor_id)?
             .within(&self.course_id)
     }
 }
@@ -117,6 +130,7 @@ impl Tells for EnrollmentStatusChanged {
         let details = json!({"previous_status": self.previous_status, "status": self.status});
         fact(&self.enrollment_id, self.version, details)?
             .of(&self.user_id)?
+            .by(&self.actor_id)?
             .within(&self.course_id)
     }
 }
@@ -125,6 +139,7 @@ impl Tells for VideoCompleted {
     fn fact(&self) -> Result<Fact, Unreadable> {
         fact(&self.video_id, 0, json!({"title": self.video_title}))?
             .of(&self.user_id)?
+            .by(&self.user_id)?
             .within(&self.course_id)
     }
 }
@@ -133,6 +148,7 @@ impl Tells for CourseVideosCompleted {
     fn fact(&self) -> Result<Fact, Unreadable> {
         fact(&self.course_id, 0, json!({}))?
             .of(&self.user_id)?
+            .by(&self.user_id)?
             .within(&self.course_id)
     }
 }
@@ -142,8 +158,14 @@ impl Tells for ExamAttemptSubmitted {
         let details = json!({
             "exam_id": self.exam_id, "exam_title": self.exam_title, "submitted_by": self.submitted_by,
         });
+        let actor = if self.submitted_by == "student" {
+            &self.user_id
+        } else {
+            ""
+        };
         fact(&self.attempt_id, self.version, details)?
             .of(&self.user_id)?
+            .by(actor)?
             .within(&self.course_id)
     }
 }
@@ -179,6 +201,7 @@ mod tests {
     const LEFT_OUT: &[(&str, &str)] = &[
         ("user.verification_requested", "holds a one-time token"),
         ("user.password_reset_requested", "holds a one-time token"),
+        ("user.email_change_requested", "holds a one-time token"),
         (
             "user.registration_repeated",
             "somebody else's doing; auth audits it",

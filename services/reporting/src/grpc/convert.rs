@@ -66,12 +66,14 @@ impl From<Activity> for proto::Activity {
             course_id: text(activity.course_id),
             subject_id: activity.subject_id.to_string(),
             details: activity.details.to_string(),
+            actor_id: text(activity.actor_id),
         }
     }
 }
 
 impl From<Operation> for auth::v1::Operation {
     fn from(operation: Operation) -> Self {
+        let code = problem::codes::by_name(&operation.fault);
         let result_path = if operation.state == "succeeded" {
             format!("/api/v1/operations/{}/result", operation.id)
         } else {
@@ -86,7 +88,8 @@ impl From<Operation> for auth::v1::Operation {
             created_at: Some(timestamp(operation.created_at)),
             finished_at: operation.finished_at.map(timestamp),
             result_path,
-            fault: operation.fault,
+            fault_code: code.map_or("", |code| code.name).to_owned(),
+            fault: code.map_or(operation.fault, |code| code.en.to_owned()),
         }
     }
 }

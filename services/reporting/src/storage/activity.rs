@@ -18,6 +18,7 @@ pub async fn insert(
     let moments: Vec<OffsetDateTime> = told.iter().map(|(_, at, _)| *at).collect();
     let facts = || told.iter().map(|(.., fact)| fact);
     let users: Vec<Option<Uuid>> = facts().map(|fact| fact.user_id.map(|id| id.0)).collect();
+    let actors: Vec<Option<Uuid>> = facts().map(|fact| fact.actor_id.map(|id| id.0)).collect();
     let courses: Vec<Option<Uuid>> = facts().map(|fact| fact.course_id.map(|id| id.0)).collect();
     let subjects: Vec<Uuid> = facts().map(|fact| fact.subject_id).collect();
     let versions: Vec<i32> = facts().map(|fact| fact.version).collect();
@@ -29,14 +30,15 @@ pub async fn insert(
     sqlx::query!(
         "WITH added AS (
              INSERT INTO reporting.activity
-                 (id, at, kind, user_id, course_id, subject_id, version, score_percent, passed, details)
+                 (id, at, kind, user_id, course_id, subject_id, version, score_percent, passed, details, actor_id)
              SELECT t.id, t.at, $3::text, CASE WHEN e.user_id IS NULL THEN t.user_id END, t.course_id,
                     CASE WHEN e.user_id = t.subject_id THEN t.id ELSE t.subject_id END, t.version, t.score_percent,
-                    t.passed, t.details
+                    t.passed, t.details, CASE WHEN a.user_id IS NULL THEN t.actor_id END
              FROM unnest($1::uuid[], $2::timestamptz[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::float8[],
-                         $9::bool[], $10::jsonb[])
-                  AS t (id, at, user_id, course_id, subject_id, version, score_percent, passed, details)
+                         $9::bool[], $10::jsonb[], $12::uuid[])
+                  AS t (id, at, user_id, course_id, subject_id, version, score_percent, passed, details, actor_id)
              LEFT JOIN reporting.erased_users e ON e.user_id = t.user_id
+             LEFT JOIN reporting.erased_users a ON a.user_id = t.actor_id
              ON CONFLICT DO NOTHING
              RETURNING at, kind, subject_id, version
          ), told AS (
@@ -63,6 +65,7 @@ pub async fn insert(
         &passed as &[Option<bool>],
         &details,
         now,
+        &actors as &[Option<Uuid>],
     )
     .execute(db)
     .await?;
@@ -88,6 +91,7 @@ pub struct Activity {
     pub at: OffsetDateTime,
     pub kind: String,
     pub user_id: Option<Uuid>,
+    pub actor_id: Option<Uuid>,
     pub course_id: Option<Uuid>,
     pub subject_id: Uuid,
     pub details: Value,
@@ -106,7 +110,7 @@ pub async fn page(
     let (before_at, before_id) = before.unzip();
     sqlx::query_as!(
         Activity,
-        "SELECT id, at, kind, user_id, course_id, subject_id, details FROM reporting.activity
+        "SELECT id, at, kind, user_id, actor_id, course_id, subject_id, details FROM reporting.activity
          WHERE ($1::uuid IS NULL OR user_id = $1) AND ($2::uuid IS NULL OR course_id = $2)
            AND ($3::text IS NULL OR kind = $3)
            AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
@@ -133,6 +137,16 @@ pub async fn forget_erased(db: impl PgExecutor<'_>) -> Result<u64, sqlx::Error> 
         "UPDATE reporting.activity a
          SET user_id = NULL, subject_id = CASE WHEN a.subject_id = a.user_id THEN a.id ELSE a.subject_id END
          FROM reporting.erased_users e WHERE a.user_id = e.user_id"
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Likewise of what they did.
+pub async fn forget_erased_actors(db: impl PgExecutor<'_>) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "UPDATE reporting.activity a SET actor_id = NULL FROM reporting.erased_users e WHERE a.actor_id = e.user_id"
     )
     .execute(db)
     .await?;

@@ -8,7 +8,7 @@ use test_support::{TestBroker, count_queries, eventually};
 use tokio_util::sync::CancellationToken;
 use typed_id::UserId;
 
-use super::school::{School, enrolled, graded, registered, submitted, watched};
+use super::school::{School, dropped, enrolled, graded, registered, submitted, watched};
 use crate::consumers;
 use crate::storage::activity::Filter;
 use crate::usecases::list_activity::{Paging, list, of_caller, of_course};
@@ -215,4 +215,62 @@ async fn months_have_partitions_and_a_month_without_one_refuses_nothing() {
     school.hear(registered(school.id()), far).await;
     let rest = "SELECT count(*) FROM reporting.activity_rest";
     assert_eq!(school.count(rest).await, 1);
+}
+
+#[tokio::test]
+async fn the_log_knows_who_did_it_where_the_event_does() {
+    let school = School::open().await;
+    let (course, teacher) = school.course().await;
+    let (ada, attempt, now) = (
+        school.student(course, "Ada").await,
+        school.id(),
+        school.clock.now(),
+    );
+    let by_staff = EnrollmentCreated {
+        actor_id: teacher.to_string(),
+        ..enrolled(ada, course)
+    };
+    school.hear(by_staff, now).await;
+    school.hear(dropped(ada, course), now).await;
+    school.hear(watched(ada, course, school.id()), now).await;
+    school.hear(graded(ada, course, attempt, 2, 9), now).await;
+    let page = list(&school.app, Filter::default(), paging(20, None)).await;
+    let mut found: Vec<_> = page
+        .unwrap()
+        .activities
+        .into_iter()
+        .map(|line| (line.kind, line.actor_id))
+        .collect();
+    found.sort();
+    let expected = [
+        ("enrollment.created", Some(teacher)),
+        ("enrollment.status_changed", None),
+        ("exam.attempt_graded", None),
+        ("progress.video_completed", Some(ada)),
+    ];
+    assert_eq!(found, expected.map(|(kind, actor)| (kind.to_owned(), actor)));
+}
+
+#[tokio::test]
+async fn months_whose_time_is_over_are_dropped() {
+    let school = School::open().await;
+    let partition = |month: &str, next: &str| {
+        let name = month.replace('-', "_");
+        format!(
+            "CREATE TABLE reporting.activity_{name} PARTITION OF reporting.activity
+             FOR VALUES FROM ('{month}-01 00:00+00') TO ('{next}-01 00:00+00')"
+        )
+    };
+    school.execute(partition("2019-03", "2019-04")).await;
+    school
+        .hear(
+            registered(school.id()),
+            time::macros::datetime!(2019-03-10 12:00 UTC),
+        )
+        .await;
+    let left = "SELECT count(*) FROM reporting.activity";
+    assert_eq!(crate::jobs::keep_partitions(&school.app.db, 0).await.unwrap(), 0);
+    assert_eq!(school.count(left).await, 1);
+    assert_eq!(crate::jobs::keep_partitions(&school.app.db, 24).await.unwrap(), 1);
+    assert_eq!(school.count(left).await, 0);
 }

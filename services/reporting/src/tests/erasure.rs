@@ -51,12 +51,13 @@ async fn who_is_erased_leaves_figures_and_no_trace() {
         .await
         .unwrap();
     assert!(held["activity"].as_array().unwrap().is_empty());
-    let traces = format!("SELECT count(*) FROM reporting.activity WHERE '{ada}' IN (user_id, subject_id)");
+    let traces =
+        format!("SELECT count(*) FROM reporting.activity WHERE '{ada}' IN (user_id, subject_id, actor_id)");
     // The enrolment's id is the student's in this test.
     assert_eq!(school.count(&traces).await, 0);
     school
         .execute(format!(
-            "UPDATE reporting.activity SET user_id = '{ada}' WHERE kind = 'enrollment.created'"
+            "UPDATE reporting.activity SET user_id = '{ada}', actor_id = '{ada}' WHERE kind = 'enrollment.created'"
         ))
         .await;
     clean(&school.app).await.unwrap();

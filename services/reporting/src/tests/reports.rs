@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use clock::Clock;
+use service_runtime::OperationLimits;
 use spreadsheet::Format;
+use test_support::eventually;
 use tokio_util::sync::CancellationToken;
 use typed_id::UserId;
 use uuid::Uuid;
@@ -321,4 +323,54 @@ async fn results_expire_and_files_of_nobody_go() {
         "removed 1 reports, 1 files, the name of 0 lines"
     );
     assert_eq!(files(), 0);
+}
+
+/// A report that hangs is asked to stop after the soft limit, and when it goes on hanging dropped after the hard one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_takes_too_long_has_failed_by_a_name_of_its_own() {
+    for (hard_limit_seconds, let_go) in [(2, false), (60, true)] {
+        let school = School::open_with(OperationLimits {
+            soft_limit_seconds: 1,
+            hard_limit_seconds,
+        })
+        .await;
+        let (course, teacher) = school.course().await;
+        let caller = school.caller(teacher);
+        let begun = create_report(&school.app, &caller, course, ReportKind::Activity, Format::Csv);
+        let begun = begun.await.unwrap();
+        // Whoever reads the activity waits for this transaction.
+        let mut gate = school.app.db.pool().acquire().await.unwrap();
+        sqlx::raw_sql("BEGIN; LOCK TABLE reporting.activity IN ACCESS EXCLUSIVE MODE")
+            .execute(&mut *gate)
+            .await
+            .unwrap();
+        let since = std::time::Instant::now();
+        let app = std::sync::Arc::clone(&school.app);
+        let worked = tokio::spawn(async move { work_once(&app, &CancellationToken::new()).await });
+        if let_go {
+            eventually(Duration::from_secs(30), || async {
+                (since.elapsed() > Duration::from_millis(1_500)).then_some(())
+            })
+            .await;
+            assert!(!worked.is_finished());
+            sqlx::raw_sql("ROLLBACK").execute(&mut *gate).await.unwrap();
+        }
+        let over = eventually(Duration::from_secs(30), || async {
+            let found = held_operation::get(&school.app, begun.id, UserId(teacher))
+                .await
+                .unwrap();
+            (found.state != "running").then_some(found)
+        })
+        .await;
+        assert_eq!(
+            (over.state.as_str(), over.fault.as_str()),
+            ("failed", "operation_timeout")
+        );
+        assert!(worked.await.unwrap().unwrap());
+        let shown = contracts::auth::v1::Operation::from(over);
+        assert_eq!(shown.fault_code, "operation_timeout");
+        assert!(shown.fault.starts_with("It took longer") && shown.result_path.is_empty());
+        // It is over: nobody takes it up again.
+        assert!(!work_once(&school.app, &CancellationToken::new()).await.unwrap());
+    }
 }

@@ -14,6 +14,7 @@ use postgres::PageTokens;
 use roster::Roster;
 use rpc_client::{RpcClient, RpcSettings};
 use serde_json::json;
+use service_runtime::OperationLimits;
 use sqlx::AssertSqlSafe;
 use test_support::{TestDatabase, fixed_clock};
 use time::OffsetDateTime;
@@ -44,6 +45,14 @@ fn nobody(name: &'static str) -> RpcClient {
 impl School {
     /// It is Friday, 2027-01-15, 11:00 in Istanbul.
     pub async fn open() -> Self {
+        Self::open_with(OperationLimits {
+            soft_limit_seconds: 1_500,
+            hard_limit_seconds: 1_800,
+        })
+        .await
+    }
+
+    pub async fn open_with(limits: OperationLimits) -> Self {
         let (database, clock) = (TestDatabase::new("reporting").await, fixed_clock());
         let folder = tempfile::tempdir().unwrap();
         let db = database.database_with(clock.clone());
@@ -64,6 +73,7 @@ impl School {
             cache: Cache::new(Redis::connect(&redis).unwrap()),
             storage: Storage::open(&settings.unwrap()).unwrap(),
             wake_workers: Notify::new(),
+            limits,
         };
         Self {
             app: Arc::new(app),

@@ -15,7 +15,7 @@ pub async fn clean(app: &Reporting) -> anyhow::Result<String> {
     let (db, now) = (app.db.primary(), app.clock.now());
     let reports = operations::purge(db, now - RETENTION).await?;
     let files = remove_orphans(app).await?;
-    let lines = activity::forget_erased(db).await?;
+    let lines = activity::forget_erased(db).await? + activity::forget_erased_actors(db).await?;
     Ok(format!(
         "removed {reports} reports, {files} files, the name of {lines} lines"
     ))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use object_storage::{StorageError, Writer};
+use problem::codes;
 use spreadsheet::{Cell, Format, Sheet, SheetError};
 use time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +91,21 @@ pub async fn work_once(app: &Reporting, stop: &CancellationToken) -> Result<bool
         metrics::counter!("reports_total", "kind" => kind, "outcome" => "failed").increment(1);
         return Ok(true);
     }
-    let outcome = match make(app, &claimed, stop).await {
+    let made = app.limits.run(stop, |stop| {
+        let claimed = &claimed;
+        async move { make(app, claimed, &stop).await }
+    });
+    let made = match made.await {
+        Ok(made) => made,
+        Err(overdue) => {
+            tracing::warn!(operation = %claimed.id, error = &overdue as &dyn std::error::Error, "a report took too long");
+            let fault = codes::OPERATION_TIMEOUT.name;
+            operations::fail(db, &claimed, fault, app.clock.now()).await?;
+            metrics::counter!("reports_total", "kind" => kind, "outcome" => "failed").increment(1);
+            return Ok(true);
+        }
+    };
+    let outcome = match made {
         Ok((rows, bytes)) => {
             operations::succeed(db, &claimed, rows, bytes, app.clock.now()).await?;
             metrics::histogram!("report_seconds", "kind" => kind.clone())

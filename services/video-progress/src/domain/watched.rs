@@ -90,12 +90,14 @@ impl Segments {
 }
 
 /// A student's state of a video.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
     pub segments: Segments,
     pub position: i32,
     /// As the player told it; used while the catalogue knows no length.
     pub reported_length: i32,
+    /// The most that was ever told of it, in percent: a length that turns out longer takes nothing back.
+    pub best_percent: f64,
     /// When the student opened the video first.
     pub started_at: OffsetDateTime,
     pub completed_at: Option<OffsetDateTime>,
@@ -117,6 +119,7 @@ impl Watched {
             segments: Segments::default(),
             position: 0,
             reported_length: 0,
+            best_percent: 0.0,
             started_at,
             completed_at: None,
         }
@@ -162,6 +165,7 @@ impl Watched {
         let allowed = HEAD_START + MAX_SPEED * elapsed - i64::from(self.segments.seconds());
         let allowed = i32::try_from(allowed.max(0)).unwrap_or(i32::MAX);
         next.segments = self.segments.union(&new.first(allowed));
+        next.best_percent = next.percent(catalogue_length);
 
         if self.completed_at.is_none()
             && length > 0
@@ -172,9 +176,9 @@ impl Watched {
         next
     }
 
-    /// 0 to 100, of a video with that length in the catalogue.
+    /// 0 to 100, of a video with that length in the catalogue; never less than before.
     pub fn percent(&self, catalogue_length: i32) -> f64 {
-        percent(self.segments.seconds(), self.length(catalogue_length))
+        percent(self.segments.seconds(), self.length(catalogue_length)).max(self.best_percent)
     }
 }
 
@@ -245,10 +249,25 @@ mod tests {
                 let watched = i64::from(next.segments.seconds());
                 prop_assert!(watched <= HEAD_START + MAX_SPEED * (now - START).whole_seconds());
                 let percent = next.percent(length);
-                prop_assert!((0.0..=100.0).contains(&percent));
+                prop_assert!((0.0..=100.0).contains(&percent) && percent >= state.percent(length));
                 prop_assert!(next.position >= 0 && (length == 0 || next.position <= length));
                 prop_assert!(state.completed_at.is_none() || next.completed_at == state.completed_at);
                 state = next;
+            }
+        }
+
+        /// Players correct themselves while the catalogue knows no length, and the catalogue learns it at last.
+        #[test]
+        fn nobody_falls_back_whatever_the_length_turns_out_to_be(
+            reports in prop::collection::vec((report(), 0..60_i64, prop_oneof![3 => Just(0), 1 => 0..450_i32]), 1..30),
+        ) {
+            let (mut state, mut now, mut told) = (Watched::new(START), START, 0.0);
+            for (report, gap, catalogue_length) in reports {
+                now += Duration::seconds(gap);
+                state = state.after(&report, catalogue_length, now);
+                let percent = state.percent(catalogue_length);
+                prop_assert!((told..=100.0).contains(&percent), "{percent} after {told}");
+                told = percent;
             }
         }
 

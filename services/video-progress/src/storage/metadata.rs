@@ -84,7 +84,7 @@ pub async fn claim(
     .await
 }
 
-/// Writes what YouTube told, and gives the videos of which it told something new.
+/// Writes what YouTube told, and gives the videos of which it did: not those that have another id by now.
 pub async fn store(
     db: &mut PgConnection,
     told: &[(Due, Metadata)],
@@ -97,20 +97,14 @@ pub async fn store(
     let titles: Vec<String> = told.iter().map(|(_, m)| m.title.clone()).collect();
     let durations: Vec<i32> = told.iter().map(|(_, m)| m.duration_seconds).collect();
     let thumbnails: Vec<String> = told.iter().map(|(_, m)| m.thumbnail_url.clone()).collect();
-    let changed = sqlx::query_scalar!(
-        r#"WITH told AS (
-               SELECT t.*, (m.status, m.title, m.duration_seconds, m.thumbnail_url)
-                          IS DISTINCT FROM (t.status, t.title, t.duration_seconds, t.thumbnail_url) AS is_new
-               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[])
-                    AS t (video_id, youtube_id, status, title, duration_seconds, thumbnail_url)
-               JOIN video_progress.metadata m ON m.video_id = t.video_id AND m.youtube_id = t.youtube_id
-           ), written AS (
-               UPDATE video_progress.metadata m
-               SET status = told.status, title = told.title, duration_seconds = told.duration_seconds,
-                   thumbnail_url = told.thumbnail_url, fetched_at = $7, due_at = $8
-               FROM told WHERE m.video_id = told.video_id
-           )
-           SELECT video_id AS "video_id!" FROM told WHERE is_new"#,
+    let written = sqlx::query_scalar!(
+        "UPDATE video_progress.metadata m
+         SET status = t.status, title = t.title, duration_seconds = t.duration_seconds,
+             thumbnail_url = t.thumbnail_url, fetched_at = $7, due_at = $8
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[])
+              AS t (video_id, youtube_id, status, title, duration_seconds, thumbnail_url)
+         WHERE m.video_id = t.video_id AND m.youtube_id = t.youtube_id
+         RETURNING m.video_id",
         &ids,
         &youtube_ids,
         &statuses,
@@ -122,7 +116,7 @@ pub async fn store(
     )
     .fetch_all(db)
     .await?;
-    Ok(changed.into_iter().map(VideoId).collect())
+    Ok(written.into_iter().map(VideoId).collect())
 }
 
 /// Has everything that is known asked for again; gives how much that is.

@@ -22,6 +22,7 @@ struct Row {
     segments: Vec<i32>,
     position_seconds: i32,
     reported_seconds: i32,
+    best_percent: f64,
     started_at: OffsetDateTime,
     completed_at: Option<OffsetDateTime>,
     updated_at: OffsetDateTime,
@@ -37,6 +38,7 @@ impl From<Row> for Progress {
                 segments: Segments::from_bounds(&row.segments),
                 position: row.position_seconds,
                 reported_length: row.reported_seconds,
+                best_percent: row.best_percent,
                 started_at: row.started_at,
                 completed_at: row.completed_at,
             },
@@ -52,7 +54,7 @@ pub async fn of_video(
 ) -> Result<Option<Progress>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT user_id, video_id, course_id, segments, position_seconds, reported_seconds, started_at, completed_at, updated_at
+        "SELECT user_id, video_id, course_id, segments, position_seconds, reported_seconds, best_percent, started_at, completed_at, updated_at
          FROM video_progress.progress WHERE user_id = $1 AND video_id = $2",
         user.0,
         video.0,
@@ -70,7 +72,7 @@ pub async fn lock(
 ) -> Result<Vec<Progress>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT user_id, video_id, course_id, segments, position_seconds, reported_seconds, started_at, completed_at, updated_at
+        "SELECT user_id, video_id, course_id, segments, position_seconds, reported_seconds, best_percent, started_at, completed_at, updated_at
          FROM video_progress.progress
          WHERE (user_id, video_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
          ORDER BY user_id, video_id FOR UPDATE",
@@ -117,20 +119,22 @@ pub async fn store(db: &mut PgConnection, all: &[Progress]) -> Result<(), sqlx::
         .collect();
     let positions: Vec<i32> = all.iter().map(|p| p.watched.position).collect();
     let lengths: Vec<i32> = all.iter().map(|p| p.watched.reported_length).collect();
+    let percents: Vec<f64> = all.iter().map(|p| p.watched.best_percent).collect();
     let completed: Vec<Option<OffsetDateTime>> = all.iter().map(|p| p.watched.completed_at).collect();
     let updated: Vec<OffsetDateTime> = all.iter().map(|p| p.updated_at).collect();
     sqlx::query!(
         "UPDATE video_progress.progress p
          SET segments = t.segments::int[], position_seconds = t.position, reported_seconds = t.length,
-             completed_at = t.completed_at, updated_at = t.updated_at
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::int[], $6::timestamptz[], $7::timestamptz[])
-              AS t (user_id, video_id, segments, position, length, completed_at, updated_at)
+             best_percent = t.percent, completed_at = t.completed_at, updated_at = t.updated_at
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::int[], $6::float8[], $7::timestamptz[], $8::timestamptz[])
+              AS t (user_id, video_id, segments, position, length, percent, completed_at, updated_at)
          WHERE p.user_id = t.user_id AND p.video_id = t.video_id",
         &users,
         &videos,
         &segments,
         &positions,
         &lengths,
+        &percents,
         &completed as &[Option<OffsetDateTime>],
         &updated,
     )
@@ -207,6 +211,7 @@ pub struct CourseVideo {
     pub segments: Option<Vec<i32>>,
     pub position_seconds: Option<i32>,
     pub reported_seconds: Option<i32>,
+    pub best_percent: Option<f64>,
     pub completed_at: Option<OffsetDateTime>,
     pub updated_at: Option<OffsetDateTime>,
 }
@@ -221,7 +226,7 @@ pub async fn of_courses(
         CourseVideo,
         r#"SELECT v.course_id AS "course_id!", v.id AS "video_id!", v.duration_seconds AS "duration_seconds!",
                   p.segments AS "segments?", p.position_seconds AS "position_seconds?",
-                  p.reported_seconds AS "reported_seconds?", p.completed_at AS "completed_at?", p.updated_at AS "updated_at?"
+                  p.reported_seconds AS "reported_seconds?", p.best_percent AS "best_percent?", p.completed_at AS "completed_at?", p.updated_at AS "updated_at?"
            FROM video_progress.videos v
            LEFT JOIN video_progress.progress p ON p.video_id = v.id AND p.user_id = $1
            WHERE v.course_id = ANY ($2) AND NOT v.is_deleted
@@ -281,6 +286,7 @@ pub struct StudentVideo {
     pub video_id: Uuid,
     pub segments: Vec<i32>,
     pub reported_seconds: i32,
+    pub best_percent: f64,
     pub completed_at: Option<OffsetDateTime>,
     pub updated_at: OffsetDateTime,
 }
@@ -293,7 +299,7 @@ pub async fn of_students(
     sqlx::query_as!(
         StudentVideo,
         r#"SELECT p.user_id AS "user_id!", p.video_id AS "video_id!", p.segments AS "segments!",
-                  p.reported_seconds AS "reported_seconds!", p.completed_at AS "completed_at?", p.updated_at AS "updated_at!"
+                  p.reported_seconds AS "reported_seconds!", p.best_percent AS "best_percent!", p.completed_at AS "completed_at?", p.updated_at AS "updated_at!"
            FROM video_progress.progress p
            JOIN video_progress.videos v ON v.id = p.video_id AND NOT v.is_deleted
            WHERE p.user_id = ANY ($2) AND v.course_id = $1"#,

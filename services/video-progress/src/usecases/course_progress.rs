@@ -48,7 +48,7 @@ impl CourseVideo {
     }
 
     pub fn percent(&self) -> f64 {
-        percent(self.watched_seconds(), self.length())
+        percent(self.watched_seconds(), self.length()).max(self.best_percent.unwrap_or_default())
     }
 
     fn part(&self) -> Part {
@@ -183,7 +183,7 @@ fn student(
             let length = length(video.duration_seconds, own.map_or(0, |own| own.reported_seconds));
             Part {
                 duration_seconds: video.duration_seconds,
-                percent: percent(seconds, length),
+                percent: percent(seconds, length).max(own.map_or(0.0, |own| own.best_percent)),
                 completed: own.is_some_and(|own| own.completed_at.is_some()),
             }
         })

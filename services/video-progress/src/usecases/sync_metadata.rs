@@ -138,13 +138,14 @@ impl Told {
         self.count() == BATCH
     }
 
-    /// Writes it down, and tells others what is new. Gives how many videos cannot be watched.
+    /// Writes it down, and tells others, also that nothing has changed: staff see when YouTube was asked. Gives how many videos cannot be
+    /// watched.
     pub async fn store(&self, tx: &mut WriteTx) -> Result<usize, sqlx::Error> {
-        let changed = metadata::store(tx, &self.videos, self.at, self.at + NOT_BY_ITSELF).await?;
+        let written = metadata::store(tx, &self.videos, self.at, self.at + NOT_BY_ITSELF).await?;
         let events: Vec<VideoMetadataFetched> = self
             .videos
             .iter()
-            .filter(|(due, _)| changed.iter().any(|id| id.0 == due.video_id))
+            .filter(|(due, _)| written.iter().any(|id| id.0 == due.video_id))
             .map(|(due, metadata)| VideoMetadataFetched {
                 video_id: due.video_id.to_string(),
                 youtube_id: due.youtube_id.clone(),
