@@ -375,13 +375,14 @@ async fn no_string_breaks_a_text_of_the_api() {
 async fn listed(api: &Api, path: &str, list: &str, member: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut token = String::new();
+    let more = if path.contains('?') { '&' } else { '?' };
     loop {
         let page = api.get(&format!("{path}{token}")).await.expect(200);
         for thing in page[list].as_array().into_iter().flatten() {
             found.insert(text(thing, "id").to_owned(), text(thing, member).to_owned());
         }
         match page["next_page_token"].as_str() {
-            Some(next) if !next.is_empty() => token = format!("&page_token={next}"),
+            Some(next) if !next.is_empty() => token = format!("{more}page_token={next}"),
             _ => return found,
         }
     }

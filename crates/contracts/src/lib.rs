@@ -1,5 +1,6 @@
 //! The whole API, generated from `proto/` at build: messages, gRPC stubs, JSON, validation, REST bindings, events, the OpenAPI document.
 
+pub mod fields;
 mod policy;
 pub mod rest;
 pub mod validate;

@@ -48,6 +48,23 @@ impl PageTokens {
             .ok_or_else(|| Problem::new(&codes::INVALID_PAGE_TOKEN))
     }
 
+    /// Cuts the one row too many off a page, if it was there, and seals where the next page begins; empty on the last one.
+    pub fn cut<T, C: Serialize>(
+        &self,
+        scope: &str,
+        rows: &mut Vec<T>,
+        size: i64,
+        cursor: impl Fn(&T) -> C,
+    ) -> String {
+        let size = usize::try_from(size).unwrap_or_default();
+        let more = rows.len() > size;
+        rows.truncate(size);
+        match rows.last() {
+            Some(last) if more => self.seal(scope, &cursor(last)),
+            _ => String::new(),
+        }
+    }
+
     fn read<C: DeserializeOwned>(&self, scope: &str, token: &str) -> Option<C> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (tag, content) = bytes.split_at_checked(TAG_BYTES)?;

@@ -150,7 +150,6 @@ static DETAILS: &[(&str, &str)] = &[
     ("has to be at least 1 character", "en az 1 karakter olmalı"),
     ("has to be at least {}", "en az {} olmalı"),
     ("has to be a time such as {}", "{} gibi bir zaman olmalı"),
-    ("has to be a moment such as {}", "{} gibi bir zaman olmalı"),
     ("has to be a day such as {}", "{} gibi bir gün olmalı"),
     ("has not come yet", "henüz gelmemiş"),
     (

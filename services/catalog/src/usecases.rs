@@ -12,7 +12,6 @@ pub mod videos;
 use access_token::{Caller, User, permissions};
 use postgres::{WriteError, WriteTx, violated_constraint};
 use problem::{Problem, codes};
-use serde::Serialize;
 use typed_id::CourseId;
 
 use crate::app::Catalog;
@@ -99,23 +98,6 @@ async fn find(app: &Catalog, id: CourseId) -> Result<Course, Problem> {
         .await
         .map_err(postgres::problem_of)?
         .ok_or_else(|| Problem::new(&codes::NOT_FOUND))
-}
-
-/// Cuts the one row too many, if it is there, and seals where the next page begins; empty on the last one.
-fn next_page<T, C: Serialize>(
-    app: &Catalog,
-    scope: &str,
-    rows: &mut Vec<T>,
-    size: i64,
-    cursor: impl Fn(&T) -> C,
-) -> String {
-    let size = usize::try_from(size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    match rows.last() {
-        Some(last) if more => app.pages.seal(scope, &cursor(last)),
-        _ => String::new(),
-    }
 }
 
 /// The course, locked, for its staff. An archived one is not changed any more.

@@ -73,13 +73,7 @@ fn page<T, K: serde::Serialize>(
     size: i64,
     key: impl Fn(&T) -> K,
 ) -> Page<T> {
-    let size = usize::try_from(size).unwrap_or_default();
-    let more = items.len() > size;
-    items.truncate(size);
-    let next_page_token = match items.last() {
-        Some(last) if more => app.pages.seal(scope, &key(last)),
-        _ => String::new(),
-    };
+    let next_page_token = app.pages.cut(scope, &mut items, size, key);
     Page {
         items,
         next_page_token,

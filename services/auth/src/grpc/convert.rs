@@ -1,13 +1,12 @@
 //! Between the contract's messages and the use cases' types.
 
-use std::str::FromStr;
-
 use access_token::{Jwk, Revocation};
 use contracts::auth::v1 as proto;
+use contracts::fields;
+pub use contracts::fields::id;
 use contracts::{Timestamp, timestamp};
 use problem::Problem;
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 use typed_id::{SessionId, UserId};
 
 use crate::oidc::Provider;
@@ -21,12 +20,6 @@ use crate::storage::users::{Department, User};
 use crate::usecases::grant::Tokens;
 use crate::usecases::paging::Paging;
 
-/// The id in a field whose rule has already demanded a UUID.
-pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
-    text.parse()
-        .map_err(|_| Problem::invalid_field(field, "string.uuid", "has to be a UUID"))
-}
-
 pub fn moment(at: Timestamp) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos))
         .ok()
@@ -34,19 +27,7 @@ pub fn moment(at: Timestamp) -> Option<OffsetDateTime> {
 
 /// A moment that a query gives as text.
 pub fn given_moment(field: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Problem> {
-    let read = |text: &str| {
-        let at = OffsetDateTime::parse(text, &Rfc3339).ok();
-        // At the end of the year 9999 there is none in UTC.
-        at.and_then(|at| at.checked_to_offset(UtcOffset::UTC))
-            .ok_or_else(|| {
-                Problem::invalid_field(
-                    field,
-                    "rfc3339",
-                    "has to be a moment such as 2027-01-15T08:00:00Z",
-                )
-            })
-    };
-    text.map(read).transpose()
+    text.map(|text| fields::moment(field, text)).transpose()
 }
 
 pub fn paging(size: Option<i32>, token: Option<&str>) -> Paging<'_> {

@@ -25,13 +25,7 @@ impl<T> Page<T> {
         size: i64,
         key: impl Fn(&T) -> K,
     ) -> Self {
-        let size = usize::try_from(size).unwrap_or_default();
-        let more = items.len() > size;
-        items.truncate(size);
-        let next_page_token = match items.last() {
-            Some(last) if more => app.pages.seal(scope, &key(last)),
-            _ => String::new(),
-        };
+        let next_page_token = app.pages.cut(scope, &mut items, size, key);
         Self {
             items,
             next_page_token,

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 
 use contracts::catalog::v1 as proto;
+use contracts::fields::clearable;
+pub use contracts::fields::id;
 use contracts::timestamp;
 use problem::Problem;
 use time::OffsetDateTime;
@@ -17,12 +19,6 @@ use crate::storage::videos::{NewVideo, Video};
 use crate::usecases::list_courses::Query;
 use crate::usecases::{change_course, videos};
 
-/// The id in a field whose rule has already demanded a UUID.
-pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
-    text.parse()
-        .map_err(|_| Problem::invalid_field(field, "string.uuid", "has to be a UUID"))
-}
-
 pub fn uuids(field: &'static str, texts: &[String]) -> Result<Vec<Uuid>, Problem> {
     texts.iter().map(|text| id(field, text)).collect()
 }
@@ -32,12 +28,8 @@ fn optional<T: FromStr>(field: &'static str, text: Option<&str>) -> Result<Optio
 }
 
 /// `None` leaves the field; an empty text clears it.
-fn clearable(field: &'static str, text: Option<&str>) -> Result<Option<Option<Uuid>>, Problem> {
-    match text {
-        None => Ok(None),
-        Some("") => Ok(Some(None)),
-        Some(text) => Ok(Some(Some(id(field, text)?))),
-    }
+fn clearable_id(field: &'static str, text: Option<&str>) -> Result<Option<Option<Uuid>>, Problem> {
+    clearable(text, |text| id(field, text))
 }
 
 fn trimmed(text: Option<String>) -> String {
@@ -87,7 +79,7 @@ pub fn course_changes(req: proto::UpdateCourseRequest) -> Result<change_course::
     Ok(change_course::Changes {
         title: req.title,
         description: req.description,
-        category_id: clearable("category_id", req.category_id.as_deref())?,
+        category_id: clearable_id("category_id", req.category_id.as_deref())?,
         code: req.code,
         academic_year: req.academic_year,
         seat_limit: req.seat_limit.map(|limit| Some(limit).filter(|limit| *limit > 0)),
@@ -111,7 +103,7 @@ pub fn new_video(req: proto::CreateVideoRequest, now: OffsetDateTime) -> Result<
 
 pub fn video_changes(req: proto::UpdateVideoRequest) -> Result<videos::Changes, Problem> {
     Ok(videos::Changes {
-        topic_id: clearable("topic_id", req.topic_id.as_deref())?,
+        topic_id: clearable_id("topic_id", req.topic_id.as_deref())?,
         youtube_id: req.youtube_id,
         title: req.title,
         order_index: req.order_index,

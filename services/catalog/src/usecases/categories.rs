@@ -2,7 +2,7 @@ use problem::{Problem, codes};
 use typed_id::CategoryId;
 use uuid::Uuid;
 
-use super::{ChangeError, next_page};
+use super::ChangeError;
 use crate::app::Catalog;
 use crate::domain::text::slug;
 use crate::storage::categories::{self, Category};
@@ -13,9 +13,9 @@ pub async fn list(app: &Catalog, size: i64, token: Option<&str>) -> Result<(Vec<
     let mut rows = categories::page(app.db.reader().await, after, size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let next = next_page(app, "categories", &mut rows, size, |last| {
-        (last.name.clone(), last.id)
-    });
+    let next = app
+        .pages
+        .cut("categories", &mut rows, size, |last| (last.name.clone(), last.id));
     Ok((rows, next))
 }
 

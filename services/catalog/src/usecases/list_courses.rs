@@ -3,7 +3,6 @@ use contracts::catalog::v1::ListCoursesResponse;
 use problem::{Problem, codes};
 use uuid::Uuid;
 
-use super::next_page;
 use crate::app::Catalog;
 use crate::domain::text::fold;
 use crate::storage::course_lists::{self, Drafts, Filter, Found};
@@ -76,7 +75,7 @@ async fn plain_page(app: &Catalog, query: &Query) -> Result<(Vec<Course>, String
     let mut rows = course_lists::page(app.db.reader().await, &query.filter, before, query.size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let token = next_page(app, &scope, &mut rows, query.size, |last| last.id);
+    let token = app.pages.cut(&scope, &mut rows, query.size, |last| last.id);
     Ok((rows, token))
 }
 
@@ -87,7 +86,7 @@ async fn search_page(app: &Catalog, query: &Query, text: &str) -> Result<(Vec<Co
     let mut found = course_lists::search(db, text, &query.filter, after, query.size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let token = next_page(app, &scope, &mut found, query.size, |last| *last);
+    let token = app.pages.cut(&scope, &mut found, query.size, |last| *last);
     let ids: Vec<Uuid> = found.iter().map(|found| found.id).collect();
     let mut courses = course_lists::by_ids(db, &ids)
         .await

@@ -5,7 +5,7 @@ use problem::{Problem, codes};
 use typed_id::{CourseId, TopicId};
 use uuid::Uuid;
 
-use super::{ChangeError, lock_for_staff, next_page, staff_course};
+use super::{ChangeError, lock_for_staff, staff_course};
 use crate::app::Catalog;
 use crate::storage::topics::{self, Topic};
 
@@ -23,7 +23,9 @@ pub async fn list(
     let mut rows = topics::page(app.db.primary(), course, after, size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let next = next_page(app, &scope, &mut rows, size, |last| (last.order_index, last.id));
+    let next = app
+        .pages
+        .cut(&scope, &mut rows, size, |last| (last.order_index, last.id));
     Ok((rows, next))
 }
 

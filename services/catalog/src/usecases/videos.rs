@@ -5,7 +5,7 @@ use problem::{Problem, codes};
 use typed_id::{CourseId, TopicId, VideoId};
 use uuid::Uuid;
 
-use super::{ChangeError, events, is_staff_member, lock_for_staff, next_page};
+use super::{ChangeError, events, is_staff_member, lock_for_staff};
 use crate::app::Catalog;
 use crate::storage::videos::{self, NewVideo, Synced, Video};
 use crate::storage::{courses, topics};
@@ -35,7 +35,9 @@ pub async fn list(
     let mut rows = videos::page(app.db.primary(), course, after, size + 1)
         .await
         .map_err(postgres::problem_of)?;
-    let next = next_page(app, &scope, &mut rows, size, |last| (last.order_index, last.id));
+    let next = app
+        .pages
+        .cut(&scope, &mut rows, size, |last| (last.order_index, last.id));
     let rows = rows.into_iter().map(|video| seen(video, is_staff)).collect();
     Ok((rows, next))
 }

@@ -1,17 +1,16 @@
 //! Between the contract's messages and the use cases' types.
 
-use std::str::FromStr;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contracts::enrollment::v1::{
     CreateSectionRequest, Enrollment, EnrollmentState, ImportEnrollmentsRequest, ImportEnrollmentsResponse,
     ImportedRow, ListEnrollmentsResponse, Section, UpdateSectionRequest,
 };
+pub use contracts::fields::id;
+use contracts::fields::{self, clearable};
 use contracts::timestamp;
 use problem::Problem;
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 use typed_id::SectionId;
 
 use crate::domain::status::Status;
@@ -21,12 +20,6 @@ use crate::usecases::import_enrollments::{RowReport, Source};
 use crate::usecases::list_mine::{Page, Paging};
 use crate::usecases::sections::Changes;
 use crate::usecases::take_seats::Enrolled;
-
-/// The id in a field whose rule has already demanded a UUID.
-pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
-    text.parse()
-        .map_err(|_| Problem::invalid_field(field, "string.uuid", "has to be a UUID"))
-}
 
 pub fn status(text: &str) -> Result<Status, Problem> {
     text.parse()
@@ -43,19 +36,7 @@ pub fn section_id(text: Option<&str>) -> Result<Option<SectionId>, Problem> {
 
 /// `None` leaves the field; an empty text clears it.
 pub fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Option<OffsetDateTime>>, Problem> {
-    match text {
-        None => Ok(None),
-        Some("") => Ok(Some(None)),
-        Some(text) => {
-            // In UTC, as the database wants it: at the end of what can be told there is none.
-            let parsed = OffsetDateTime::parse(text, &Rfc3339).ok();
-            let Some(at) = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC)) else {
-                let detail = "has to be a time such as 2026-11-21T09:00:00Z";
-                return Err(Problem::invalid_field(field, "string.rfc3339", detail));
-            };
-            Ok(Some(Some(at)))
-        }
-    }
+    clearable(text, |text| fields::moment(field, text))
 }
 
 pub fn changes_of_create(req: CreateSectionRequest) -> Result<Changes, Problem> {

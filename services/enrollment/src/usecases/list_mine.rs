@@ -39,13 +39,7 @@ pub async fn list_mine(
 
 /// Cuts the one row too many and makes the token of the next page from the last one shown.
 pub(super) fn page(app: &App, scope: &str, mut rows: Vec<Listed>, size: i64) -> Page {
-    let size = usize::try_from(size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let next_page_token = match rows.last() {
-        Some(last) if more => app.pages.seal(scope, &last.enrollment.id),
-        _ => String::new(),
-    };
+    let next_page_token = app.pages.cut(scope, &mut rows, size, |last| last.enrollment.id);
     Page {
         enrollments: rows,
         next_page_token,

@@ -159,12 +159,6 @@ pub async fn list(
     let mut rows = sections::page(app.db.primary(), course, before, paging.size + 1)
         .await
         .map_err(problem_of)?;
-    let size = usize::try_from(paging.size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let next_page_token = match rows.last() {
-        Some(last) if more => app.pages.seal(&scope, &last.id),
-        _ => String::new(),
-    };
+    let next_page_token = app.pages.cut(&scope, &mut rows, paging.size, |last| last.id);
     Ok((rows, next_page_token))
 }

@@ -1,25 +1,18 @@
 //! Between the contract's messages and the use cases' types: ids, exams.
 
-use std::str::FromStr;
-
 use contracts::exam::v1 as proto;
+pub use contracts::fields::id;
+use contracts::fields::{self, clearable};
 use contracts::timestamp;
 use problem::Problem;
 use spreadsheet::Format;
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
 use crate::domain::revision::Draw;
 use crate::domain::score::Score;
 use crate::storage::exams::Exam;
 use crate::usecases::exams::Changes;
 use crate::usecases::{Page, Paging};
-
-/// The id in a field whose rule has already demanded a UUID.
-pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
-    text.parse()
-        .map_err(|_| Problem::invalid_field(field, "string.uuid", "has to be a UUID"))
-}
 
 pub fn paging(size: Option<i32>, token: Option<String>) -> Paging {
     Paging {
@@ -39,19 +32,7 @@ pub fn format(text: Option<&str>) -> Format {
 
 /// `None` leaves the field; an empty text clears it.
 fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Option<OffsetDateTime>>, Problem> {
-    match text {
-        None => Ok(None),
-        Some("") => Ok(Some(None)),
-        Some(text) => {
-            // In UTC, as the database wants it: at the end of what can be told there is none.
-            let parsed = OffsetDateTime::parse(text, &Rfc3339).ok();
-            let Some(at) = parsed.and_then(|at| at.checked_to_offset(UtcOffset::UTC)) else {
-                let detail = "has to be a time such as 2026-11-21T09:00:00Z";
-                return Err(Problem::invalid_field(field, "string.rfc3339", detail));
-            };
-            Ok(Some(Some(at)))
-        }
-    }
+    clearable(text, |text| fields::moment(field, text))
 }
 
 fn draws(draws: &[proto::Draw]) -> Vec<Draw> {

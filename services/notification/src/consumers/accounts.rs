@@ -1,3 +1,4 @@
+use contracts::Timestamp;
 use contracts::events::v1::{
     UserEmailChangeRequested, UserPasswordResetRequested, UserRegistrationRepeated, UserSecurityChanged,
     UserVerificationRequested,
@@ -32,6 +33,15 @@ fn mail(kind: MailKind, values: Values, link: String) -> Message {
     }
 }
 
+/// With a link that is good for a while.
+fn link_mail(kind: MailKind, link: String, expires_at: Option<&Timestamp>) -> Message {
+    let values = Values {
+        expires_at: moment(expires_at),
+        ..Values::default()
+    };
+    mail(kind, values, link)
+}
+
 pub async fn verification_requested(
     app: &Notification,
     tx: &mut WriteTx,
@@ -39,19 +49,9 @@ pub async fn verification_requested(
 ) -> Result<(), HandlerError> {
     let event = delivery.event;
     let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
-    let values = Values {
-        expires_at: moment(event.expires_at.as_ref()),
-        ..Values::default()
-    };
     let link = app.links.verify_email(&event.token);
-    tell(
-        app,
-        tx,
-        delivery.id,
-        &to,
-        mail(MailKind::VerifyEmail, values, link),
-    )
-    .await
+    let message = link_mail(MailKind::VerifyEmail, link, event.expires_at.as_ref());
+    tell(app, tx, delivery.id, &to, message).await
 }
 
 pub async fn password_reset_requested(
@@ -61,19 +61,9 @@ pub async fn password_reset_requested(
 ) -> Result<(), HandlerError> {
     let event = delivery.event;
     let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
-    let values = Values {
-        expires_at: moment(event.expires_at.as_ref()),
-        ..Values::default()
-    };
     let link = app.links.reset_password(&event.token);
-    tell(
-        app,
-        tx,
-        delivery.id,
-        &to,
-        mail(MailKind::ResetPassword, values, link),
-    )
-    .await
+    let message = link_mail(MailKind::ResetPassword, link, event.expires_at.as_ref());
+    tell(app, tx, delivery.id, &to, message).await
 }
 
 pub async fn email_change_requested(
@@ -83,19 +73,9 @@ pub async fn email_change_requested(
 ) -> Result<(), HandlerError> {
     let event = delivery.event;
     let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
-    let values = Values {
-        expires_at: moment(event.expires_at.as_ref()),
-        ..Values::default()
-    };
     let link = app.links.confirm_email(&event.token);
-    tell(
-        app,
-        tx,
-        delivery.id,
-        &to,
-        mail(MailKind::ConfirmEmail, values, link),
-    )
-    .await
+    let message = link_mail(MailKind::ConfirmEmail, link, event.expires_at.as_ref());
+    tell(app, tx, delivery.id, &to, message).await
 }
 
 pub async fn registration_repeated(

@@ -1,25 +1,17 @@
 //! Between the contracts and the use cases.
 
-use std::str::FromStr;
-
+pub use contracts::fields::id;
 use contracts::notification::v1::{
     Announcement, Notification, Preference, Preferences, PutPreferencesRequest,
 };
 use contracts::timestamp;
 use problem::Problem;
-use typed_id::InvalidId;
 
 use crate::domain::preference::Preferences as Chosen;
 use crate::domain::schedule::QuietHours;
 use crate::storage::announcements::Announcement as StoredAnnouncement;
 use crate::storage::notifications::{NewNotification, Notification as Stored};
 use crate::usecases::preferences::choices;
-
-pub fn id<T: FromStr<Err = InvalidId>>(field: &str, text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|fault: InvalidId| {
-        Problem::invalid_field(field.to_owned(), "string.uuid", "has to be a UUID").with_source(fault)
-    })
-}
 
 /// The preferences that a request asks for.
 pub fn wanted(request: &PutPreferencesRequest) -> Result<Chosen, Problem> {

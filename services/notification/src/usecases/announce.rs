@@ -76,13 +76,7 @@ pub async fn list(
     let mut rows = announcements::page(app.db.primary(), course, before, page_size + 1)
         .await
         .map_err(problem_of)?;
-    let size = usize::try_from(page_size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let next_page_token = match rows.last() {
-        Some(last) if more => app.pages.seal(&scope, &last.id),
-        _ => String::new(),
-    };
+    let next_page_token = app.pages.cut(&scope, &mut rows, page_size, |last| last.id);
     Ok(Page {
         announcements: rows,
         next_page_token,

@@ -26,18 +26,12 @@ pub async fn list_notifications(
     let scope = format!("notifications:{user}:{only_unread}");
     let before: Option<NotificationId> = app.pages.open(&scope, page_token)?;
     let db = app.db.primary();
-    let (rows, unread) = tokio::try_join!(
+    let (mut rows, unread) = tokio::try_join!(
         notifications::page(db, user, only_unread, before, page_size + 1),
         notifications::count_unread(db, user),
     )
     .map_err(postgres::problem_of)?;
-    let size = usize::try_from(page_size).unwrap_or_default();
-    let more = rows.len() > size;
-    let rows: Vec<Notification> = rows.into_iter().take(size).collect();
-    let next_page_token = match rows.last() {
-        Some(last) if more => app.pages.seal(&scope, &last.id),
-        _ => String::new(),
-    };
+    let next_page_token = app.pages.cut(&scope, &mut rows, page_size, |last| last.id);
     Ok(Page {
         notifications: rows,
         next_page_token,

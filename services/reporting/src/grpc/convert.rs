@@ -2,41 +2,24 @@
 
 use std::str::FromStr;
 
+use contracts::fields;
+pub use contracts::fields::id;
 use contracts::reporting::v1::{self as proto, ListActivityResponse};
 use contracts::{auth, timestamp};
 use problem::Problem;
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::storage::activity::Activity;
 use crate::storage::operations::Operation;
 use crate::usecases::list_activity::{Page, Paging};
 
-/// The id in a field whose rule has already demanded a UUID.
-pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
-    text.parse()
-        .map_err(|_| Problem::invalid_field(field, "string.uuid", "has to be a UUID"))
-}
-
 pub fn optional_id<T: FromStr>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Problem> {
     text.map(|text| id(field, text)).transpose()
 }
 
 pub fn moment(field: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Problem> {
-    let read = |text: &str| {
-        let at = OffsetDateTime::parse(text, &Rfc3339).ok();
-        // At the end of the year 9999 there is none in UTC.
-        at.and_then(|at| at.checked_to_offset(UtcOffset::UTC))
-            .ok_or_else(|| {
-                Problem::invalid_field(
-                    field,
-                    "rfc3339",
-                    "has to be a moment such as 2027-01-15T08:00:00Z",
-                )
-            })
-    };
-    text.map(read).transpose()
+    text.map(|text| fields::moment(field, text)).transpose()
 }
 
 pub fn paging(size: Option<i32>, token: Option<String>) -> Paging {

@@ -26,13 +26,9 @@ pub async fn list(app: &Reporting, filter: Filter, paging: Paging) -> Result<Pag
     let mut activities = activity::page(app.db.reader().await, &filter, before, paging.size + 1)
         .await
         .map_err(problem_of)?;
-    let wanted = usize::try_from(paging.size).unwrap_or_default();
-    let more = activities.len() > wanted;
-    activities.truncate(wanted);
-    let next_page_token = match activities.last() {
-        Some(last) if more => app.pages.seal(&scope, &(last.at, last.id)),
-        _ => String::new(),
-    };
+    let next_page_token = app
+        .pages
+        .cut(&scope, &mut activities, paging.size, |last| (last.at, last.id));
     Ok(Page {
         activities,
         next_page_token,

@@ -1,21 +1,13 @@
 //! Between the contract's messages and the use cases' types.
 
-use std::str::FromStr;
-
+pub use contracts::fields::id;
 use contracts::timestamp;
 use contracts::video_progress::v1 as proto;
-use problem::Problem;
 
 use crate::domain::watched::Report;
 use crate::storage::progress::CourseVideo;
 use crate::usecases::course_progress::{CourseStatus, Page, StudentStatus};
 use crate::usecases::report_progress::VideoStatus;
-
-/// The id in a field whose rule has already demanded a UUID.
-pub fn id<T: FromStr>(field: &'static str, text: &str) -> Result<T, Problem> {
-    text.parse()
-        .map_err(|_| Problem::invalid_field(field, "string.uuid", "has to be a UUID"))
-}
 
 pub fn report(req: proto::ReportProgressRequest) -> Report {
     Report {

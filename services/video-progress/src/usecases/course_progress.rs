@@ -107,7 +107,7 @@ pub async fn of_caller(
     let mut courses = progress::courses_of_user(app.db.primary(), user, after, size + 1)
         .await
         .map_err(problem_of)?;
-    let next_page_token = cut(app, &scope, &mut courses, size, |(id, _)| *id);
+    let next_page_token = app.pages.cut(&scope, &mut courses, size, |(id, _)| *id);
     let ids: Vec<Uuid> = courses.iter().map(|(id, _)| *id).collect();
     let videos = progress::of_courses(app.db.primary(), user, &ids)
         .await
@@ -146,7 +146,7 @@ pub async fn of_students(
     if !nameless.is_empty() && app.roster.learn_names(&nameless).await {
         students = list().await.map_err(problem_of)?;
     }
-    let next_page_token = cut(app, &scope, &mut students, size, |(id, _)| *id);
+    let next_page_token = app.pages.cut(&scope, &mut students, size, |(id, _)| *id);
     let ids: Vec<Uuid> = students.iter().map(|(id, _)| *id).collect();
     // Nobody has this id: what is left is the course's videos alone.
     let videos = videos_of(app, UserId(Uuid::nil()), course).await?;
@@ -195,16 +195,5 @@ fn student(
         completed: parts.iter().filter(|part| part.completed).count(),
         video_count: videos.len(),
         last_watched_at: watched.values().map(|own| own.updated_at).max(),
-    }
-}
-
-/// Cuts the one row too many and makes the token of the next page from the last one shown.
-fn cut<T>(app: &VideoProgress, scope: &str, rows: &mut Vec<T>, size: i64, id: impl Fn(&T) -> Uuid) -> String {
-    let size = usize::try_from(size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    match rows.last() {
-        Some(last) if more => app.pages.seal(scope, &id(last)),
-        _ => String::new(),
     }
 }

@@ -17,13 +17,7 @@ pub async fn list(
     let mut rows = webhooks::page(app.db.primary(), before, page_size + 1)
         .await
         .map_err(problem_of)?;
-    let size = usize::try_from(page_size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let next = match rows.last() {
-        Some(last) if more => app.pages.seal(SCOPE, &last.id),
-        _ => String::new(),
-    };
+    let next = app.pages.cut(SCOPE, &mut rows, page_size, |last| last.id);
     Ok((rows, next))
 }
 

@@ -20,12 +20,6 @@ pub async fn list_deliveries(
     let mut rows = deliveries::page(app.db.primary(), id, state, before, page_size + 1)
         .await
         .map_err(problem_of)?;
-    let size = usize::try_from(page_size).unwrap_or_default();
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let next = match rows.last() {
-        Some(last) if more => app.pages.seal(&scope, &last.id),
-        _ => String::new(),
-    };
+    let next = app.pages.cut(&scope, &mut rows, page_size, |last| last.id);
     Ok((rows, next))
 }
