@@ -14,6 +14,6 @@ for service in ${*:-auth catalog enrollment notification video-progress exam rep
     for file in migrations/"$service"/*.sql; do psql -Xq "$DATABASE_URL" -v ON_ERROR_STOP=1 -f "$file"; done
     rm -rf "services/$service/.sqlx"
     mkdir -p "services/$service/.sqlx"
-    touch "services/$service/src/main.rs"
+    touch "services/$service/src/lib.rs"
     SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$PWD/services/$service/.sqlx" cargo check --quiet --package "$service"
 done

@@ -1,21 +1,26 @@
 //! Who may pass, and how often.
 
+mod limits;
+
+use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use access_token::Caller;
 use contracts::{Auth, Method, RateClass};
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use problem::{Problem, codes};
 use rate_limit::{Bucket, Decision};
 use request_context::bearer;
 
 use crate::app::Gateway;
+pub use limits::Limits;
 
 /// A request that may go on.
 pub struct Admitted {
     /// The token to pass on.
-    pub token: Option<String>,
+    pub token: Option<Arc<str>>,
     pub caller: Caller,
 }
 
@@ -25,7 +30,7 @@ pub async fn admit(
     gateway: &Gateway,
     method: &'static Method,
     headers: &HeaderMap,
-) -> (HeaderMap, Result<Admitted, Problem>) {
+) -> (Option<Limits>, Result<Admitted, Problem>) {
     let authenticated = authenticate(gateway, method, headers).await;
     let caller = authenticated
         .as_ref()
@@ -50,7 +55,7 @@ async fn authenticate(
     gateway: &Gateway,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<(Caller, Option<String>), Problem> {
+) -> Result<(Caller, Option<Arc<str>>), Problem> {
     if method.policy.auth == Auth::Public {
         return Ok((Caller::Anonymous, None));
     }
@@ -73,17 +78,20 @@ async fn authenticate(
     match gateway.verifier.verify(token).await? {
         // A service token is for the inside; the edge takes users' alone.
         Caller::Service(_) => Err(Problem::new(&codes::INVALID_TOKEN)),
-        caller => Ok((caller, Some(token.to_owned()))),
+        caller => Ok((caller, Some(token.into()))),
     }
 }
 
-/// Takes a token of the class. The headers tell how many are left.
-pub async fn limit(gateway: &Gateway, class: RateClass, caller: &Caller) -> (HeaderMap, Result<(), Problem>) {
-    let mut limits = HeaderMap::new();
+/// Takes a token of the class, and tells how many are left where there is a limit.
+pub async fn limit(
+    gateway: &Gateway,
+    class: RateClass,
+    caller: &Caller,
+) -> (Option<Limits>, Result<(), Problem>) {
     let Some(decision) = decide(gateway, class, caller).await else {
-        return (limits, Ok(()));
+        return (None, Ok(()));
     };
-    write_limits(&mut limits, class, &decision);
+    let limits = Some(Limits { class, decision });
     if decision.allowed {
         return (limits, Ok(()));
     }
@@ -96,13 +104,13 @@ async fn decide(gateway: &Gateway, class: RateClass, caller: &Caller) -> Option<
     if !gateway.rates.enabled {
         return None;
     }
-    let ip = counted_as(request_context::current().client_ip?);
+    let ip = counted_as(request_context::with(|context| context.client_ip)?);
     let key = match caller {
-        Caller::User(user) => format!("ratelimit:user:{}:{}", user.id, class.as_str()),
-        _ => format!("ratelimit:ip:{ip}:{}", class.as_str()),
+        Caller::User(user) => key(format_args!("user:{}:{}", user.id, class.as_str())),
+        _ => key(format_args!("ip:{ip}:{}", class.as_str())),
     };
     let edge = Bucket {
-        key: format!("ratelimit:ip:{ip}"),
+        key: self::key(format_args!("ip:{ip}")),
         limit: gateway.rates.edge,
     };
     let of_class = Bucket {
@@ -113,10 +121,19 @@ async fn decide(gateway: &Gateway, class: RateClass, caller: &Caller) -> Option<
     match class {
         // Guesses at a password are worth asking everybody's count for.
         RateClass::Login | RateClass::Register | RateClass::PasswordReset => {
-            gateway.limiter.check(&buckets).await
+            Box::pin(gateway.limiter.check(&buckets)).await
         }
         _ => gateway.limiter.check_near(&buckets).await,
     }
+}
+
+/// Of a bucket, in one allocation.
+fn key(of: fmt::Arguments<'_>) -> String {
+    let mut key = String::with_capacity(80);
+    key.push_str("ratelimit:");
+    // Text takes any text.
+    let _ = key.write_fmt(of);
+    key
 }
 
 /// Whoever has one IPv6 address has 2^64 of them: they share their network's bucket.
@@ -125,34 +142,6 @@ fn counted_as(ip: IpAddr) -> IpAddr {
         IpAddr::V4(_) => ip,
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
     }
-}
-
-/// `X-RateLimit-*` (C-RL-03) and the fields of the IETF draft.
-fn write_limits(headers: &mut HeaderMap, class: RateClass, decision: &Decision) {
-    let limit = decision.limit;
-    // The first bucket is the edge's.
-    let class = if decision.bucket == 0 {
-        "edge"
-    } else {
-        class.as_str()
-    };
-    let reset = decision.reset_after.as_secs_f64().ceil() as u64;
-    let mut put = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    put("x-ratelimit-limit", limit.capacity.to_string());
-    put("x-ratelimit-remaining", decision.remaining.to_string());
-    put("x-ratelimit-reset", reset.to_string());
-    put(
-        "ratelimit-policy",
-        format!("\"{class}\";q={};w={}", limit.refill, limit.period_seconds),
-    );
-    put(
-        "ratelimit",
-        format!("\"{class}\";r={};t={reset}", decision.remaining),
-    );
 }
 
 #[cfg(test)]

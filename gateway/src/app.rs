@@ -19,9 +19,10 @@ use crate::health::Watch;
 use crate::listen::Listener;
 use crate::live::hub::Hub;
 use crate::live::{self, Live};
-use crate::rest::Routes;
+use crate::rest::Rpcs;
 use crate::rest::shared::SharedAnswers;
 use crate::shedding::Shedding;
+use crate::stack::Edge;
 use crate::{pages, stack};
 
 /// What requests are served with.
@@ -132,7 +133,7 @@ impl App for Gateway {
 /// Serves until `stop`, then lets requests finish and closes the sockets.
 pub async fn serve(
     listener: Listener,
-    router: Router,
+    edge: Edge,
     hub: Arc<Hub>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -141,19 +142,18 @@ pub async fn serve(
         hub.close().await;
         Ok(())
     };
-    tokio::try_join!(listener.serve(router, stop.clone()), sockets)?;
+    tokio::try_join!(listener.serve(edge, stop.clone()), sockets)?;
     Ok(())
 }
 
 /// All routes in their stack.
-pub fn router(gateway: &Arc<Gateway>, health: Health, settings: &HttpSettings, clock: Clock) -> Router {
+pub fn router(gateway: &Arc<Gateway>, health: Health, settings: &HttpSettings, clock: Clock) -> Edge {
     let mut router = Router::new()
-        .merge(Routes::of_all_rpcs(gateway))
         .merge(live::routes(gateway))
         .merge(pages::routes())
         .merge(health_routes(health));
     if settings.public_metrics {
         router = router.merge(metrics_routes());
     }
-    stack::around(router, settings, clock)
+    stack::around(router, settings, clock).with_rpcs(Rpcs::of(gateway))
 }

@@ -4,13 +4,13 @@ mod heads;
 mod linger;
 mod untaken;
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::Router;
 use dashmap::DashMap;
 use http::Request;
 use hyper::body::Incoming;
@@ -24,9 +24,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use crate::config::HttpSettings;
+use crate::stack::Edge;
 use crate::tls;
 use heads::{Phase, TimedHeads};
 use untaken::Answers;
@@ -82,7 +82,7 @@ impl Listener {
     }
 
     /// Serves until `stop`, then lets what is under way finish.
-    pub async fn serve(self, router: Router, stop: CancellationToken) -> Result<()> {
+    pub async fn serve(self, edge: Edge, stop: CancellationToken) -> Result<()> {
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -90,7 +90,7 @@ impl Listener {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) => self.connection(stream, address, &router, &graceful),
+                Ok((stream, address)) => self.connection(stream, address, &edge, &graceful),
                 Err(fault) => {
                     // Out of file descriptors, most often: a pause lets some go.
                     tracing::warn!(
@@ -106,13 +106,7 @@ impl Listener {
         Ok(())
     }
 
-    fn connection(
-        &self,
-        stream: TcpStream,
-        address: SocketAddr,
-        router: &Router,
-        graceful: &GracefulShutdown,
-    ) {
+    fn connection(&self, stream: TcpStream, address: SocketAddr, edge: &Edge, graceful: &GracefulShutdown) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             metrics::counter!("connections_refused_total", "why" => "full").increment(1);
             return;
@@ -133,9 +127,9 @@ impl Listener {
             builder: self.builder.clone(),
             header_timeout: self.header_timeout,
             write_timeout: self.write_timeout,
-            router: router.clone(),
+            edge: edge.clone(),
             watcher: graceful.watcher(),
-            _held: held,
+            held,
         };
         match self.tls.clone() {
             None => {
@@ -151,7 +145,9 @@ impl Listener {
                     is_tls: true,
                 };
                 tokio::spawn(async move {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    // Boxed, as it is soon over and the connection is not.
+                    let handshake = Box::pin(tls.accept(stream));
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshake).await {
                         connection.serve(stream, peer).await;
                     }
                 });
@@ -165,54 +161,64 @@ struct Connection {
     builder: Builder<TokioExecutor>,
     header_timeout: Duration,
     write_timeout: Duration,
-    router: Router,
+    edge: Edge,
     watcher: Watcher,
-    _held: Held,
+    held: Held,
 }
 
 impl Connection {
-    async fn serve<S>(self, stream: S, peer: Peer)
+    /// No `async fn`, which would hold all of this twice for as long as the connection is open.
+    fn serve<S>(self, stream: S, peer: Peer) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let Self {
+            builder,
+            header_timeout,
+            write_timeout,
+            edge,
+            watcher,
+            held,
+        } = self;
         let has_asked = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&has_asked);
         let answers = Answers::new();
         let on_their_way = answers.clone();
         let phase = Phase::new();
-        let stream = TimedHeads::new(stream, phase.clone(), self.header_timeout);
-        let router = self.router;
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let stream = TimedHeads::new(stream, phase.clone(), header_timeout);
+        let service = service_fn(move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(peer);
             let answering = phase.answering(request.version());
-            let answer = router.clone().oneshot(linger::request(request));
+            let answer = edge.answer(linger::request(request), Some(peer));
             let answers = on_their_way.clone();
-            async move { answer.await.map(|answer| answers.watch(answer, answering)) }
+            async move { Ok::<_, Infallible>(answers.watch(answer.await, answering)) }
         });
-        let connection = self
-            .builder
+        let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
-        // hyper's own limit begins once the HTTP version is known: a client that sends nothing would stay for ever.
-        let idleness = async {
-            tokio::time::sleep(self.header_timeout).await;
-            if !has_asked.load(Ordering::Relaxed) {
-                return "it asked for nothing";
-            }
-            answers.stall(self.write_timeout).await;
-            "it did not take its answers"
-        };
-        tokio::select! {
-            ended = self.watcher.watch(connection) => {
-                if let Err(fault) = ended {
-                    let error = fault.as_ref() as &dyn std::error::Error;
-                    tracing::debug!(peer = %peer.address, error, "a connection ended badly");
+        let connection = Box::pin(watcher.watch(connection));
+        async move {
+            let _held = held;
+            // hyper's own limit begins once the HTTP version is known: a client that sends nothing would stay for ever.
+            let idleness = async {
+                tokio::time::sleep(header_timeout).await;
+                if !has_asked.load(Ordering::Relaxed) {
+                    return "it asked for nothing";
                 }
-            }
-            why = idleness => {
-                metrics::counter!("connections_cut_total").increment(1);
-                tracing::debug!(peer = %peer.address, why, "a connection was cut");
+                answers.stall(write_timeout).await;
+                "it did not take its answers"
+            };
+            tokio::select! {
+                ended = connection => {
+                    if let Err(fault) = ended {
+                        let error = fault.as_ref() as &dyn std::error::Error;
+                        tracing::debug!(peer = %peer.address, error, "a connection ended badly");
+                    }
+                }
+                why = idleness => {
+                    metrics::counter!("connections_cut_total").increment(1);
+                    tracing::debug!(peer = %peer.address, why, "a connection was cut");
+                }
             }
         }
     }

@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use typed_id::NotificationId;
 
-use crate::admission::limit;
+use crate::admission::{Limits, limit};
 use crate::answer::problem_answer;
 use crate::app::Gateway;
 use hub::Hub;
@@ -68,15 +68,17 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
         problem.log();
         problem_answer(&problem, &head.uri)
     });
-    response.headers_mut().extend(limits);
+    if let Some(limits) = limits {
+        limits.write(response.headers_mut());
+    }
     response
 }
 
-async fn open(gateway: &Gateway, head: &mut Parts) -> (HeaderMap, Result<Response, Problem>) {
+async fn open(gateway: &Gateway, head: &mut Parts) -> (Option<Limits>, Result<Response, Problem>) {
     let live = &gateway.live;
     if !is_welcome(&head.headers, &live.origins) {
         let problem = Problem::new(&codes::PERMISSION_DENIED).with_detail("not from this origin");
-        return (HeaderMap::new(), Err(problem));
+        return (None, Err(problem));
     }
     let identified = match asked(&head.uri) {
         Ok(asked) => identify(gateway, &head.headers, asked.ticket.as_deref())

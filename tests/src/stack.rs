@@ -1,4 +1,4 @@
-//! The real stack for one test: a database, a vhost and a key prefix of its own, and every process started from its binary.
+//! The real stack for one test: a database, a vhost and a key prefix of its own, and every process started from the product's program.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -347,9 +347,10 @@ impl Stack {
     }
 
     fn command(&self, name: &'static str) -> Command {
-        let mut command = Command::new(Self::program(name));
+        let mut command = Command::new(Self::program("sc"));
         let address = |port: u16| format!("127.0.0.1:{port}");
         command
+            .arg(name)
             .current_dir(self.folder.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -62,11 +62,12 @@ impl Options {
         self.root.join(".dev")
     }
 
-    fn binary(&self, name: &str) -> PathBuf {
+    /// The program from which every process is started, by its name.
+    fn program(&self) -> PathBuf {
         self.root
             .join("target")
             .join(if self.release { "release" } else { "debug" })
-            .join(name)
+            .join("sc")
     }
 }
 
@@ -146,9 +147,9 @@ fn serve(options: &Options, servers: &Servers, stop: &AtomicBool, step: &dyn Fn(
         command(options, service, &["migrate"], &environment(service)?)?;
     }
     step("starting the services");
-    let mut children = Children::new(folder.join("log"));
+    let mut children = Children::new(options.program(), folder.join("log"));
     for name in PROCESSES {
-        children.start(name, options.binary(name), environment(name)?)?;
+        children.start(name, environment(name)?)?;
     }
     let ready = wait_ready(&folder, &addresses, stop, &mut children);
     if let Err(fault) = ready {
@@ -293,9 +294,13 @@ fn psql(database: &url::Url, arguments: &[&str]) -> Result<String> {
 }
 
 fn command(options: &Options, name: &str, arguments: &[&str], environment: &Environment) -> Result<()> {
-    let mut command = Command::new(options.binary(name));
+    let mut command = Command::new(options.program());
     environment.give_to(&mut command);
-    let done = command.args(arguments).output().context(name.to_owned())?;
+    let done = command
+        .arg(name)
+        .args(arguments)
+        .output()
+        .context(name.to_owned())?;
     ensure!(
         done.status.success(),
         "{name} {}: {}{}",

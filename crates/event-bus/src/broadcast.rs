@@ -35,7 +35,7 @@ impl EventBus {
         hear: &(impl Fn(E) + Send + Sync),
         backoff: &mut Backoff,
     ) -> Result<(), BusError> {
-        let link = self.open(E::TYPE).await?;
+        let link = self.consuming().await?;
         let channel = &link.channel;
         let starting = async {
             let options = QueueDeclareOptions {

@@ -1,13 +1,17 @@
 //! Connections to the broker. lapin's own recovery stays off: a fresh connection, channel and topology is simpler to be sure of.
+//!
+//! All consumers of a process share one connection, each with a channel of its own: a connection has a thread, and with it buffers and
+//! a heap. What is published has another one, as a broker that is short of memory stops to read from those that publish.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::sync::Mutex;
 
 use crate::topology;
 
@@ -62,6 +66,38 @@ pub struct EventBus {
     settings: Arc<BusSettings>,
     service: &'static str,
     connected: Arc<AtomicBool>,
+    consuming: Arc<Shared>,
+    publishing: Arc<Shared>,
+}
+
+/// The connection that is handed to who opens a link.
+#[derive(Debug, Default)]
+struct Shared(Mutex<Weak<Connection>>);
+
+impl Shared {
+    /// The present one, while it is open, or one that is opened now: by one, for whom the others wait.
+    async fn get(
+        &self,
+        open: impl Future<Output = Result<Connection, BusError>>,
+    ) -> Result<Arc<Connection>, BusError> {
+        let mut present = self.0.lock().await;
+        if let Some(connection) = present.upgrade().filter(|one| one.status().connected()) {
+            return Ok(connection);
+        }
+        let fresh = Arc::new(open.await?);
+        *present = Arc::downgrade(&fresh);
+        Ok(fresh)
+    }
+
+    /// Nobody is given this one any more; who has it keeps it.
+    fn forget(&self, failed: &Arc<Connection>) {
+        // Held, another one is just opened.
+        if let Ok(mut present) = self.0.try_lock()
+            && present.ptr_eq(&Arc::downgrade(failed))
+        {
+            *present = Weak::new();
+        }
+    }
 }
 
 impl EventBus {
@@ -70,6 +106,8 @@ impl EventBus {
             settings: Arc::new(settings),
             service,
             connected: Arc::default(),
+            consuming: Arc::default(),
+            publishing: Arc::default(),
         }
     }
 
@@ -90,14 +128,45 @@ impl EventBus {
         self.connected.store(false, Ordering::Relaxed);
     }
 
-    /// A new connection with one channel and the topology declared.
-    pub(crate) async fn open(&self, purpose: &str) -> Result<Link, BusError> {
-        let opened = self.try_open(purpose).await;
+    /// A channel to consume on.
+    pub(crate) async fn consuming(&self) -> Result<Link, BusError> {
+        self.open(&self.consuming, "consuming").await
+    }
+
+    /// A channel to publish on.
+    pub(crate) async fn publishing(&self) -> Result<Link, BusError> {
+        self.open(&self.publishing, "publishing").await
+    }
+
+    async fn open(&self, shared: &Arc<Shared>, purpose: &str) -> Result<Link, BusError> {
+        let opened = self.try_open(shared, purpose).await;
         self.connected.store(opened.is_ok(), Ordering::Relaxed);
         opened
     }
 
-    async fn try_open(&self, purpose: &str) -> Result<Link, BusError> {
+    async fn try_open(&self, shared: &Arc<Shared>, purpose: &str) -> Result<Link, BusError> {
+        let connection = shared.get(self.connect(purpose)).await?;
+        let creating = tokio::time::timeout(PATIENCE, connection.create_channel()).await;
+        let channel = match creating {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(fault)) => {
+                shared.forget(&connection);
+                return Err(fault.into());
+            }
+            Err(fault) => {
+                shared.forget(&connection);
+                return Err(fault.into());
+            }
+        };
+        Ok(Link {
+            connection: Some(connection),
+            shared: Arc::clone(shared),
+            channel,
+        })
+    }
+
+    /// A new connection, on which the topology was declared.
+    async fn connect(&self, purpose: &str) -> Result<Connection, BusError> {
         let name = format!("{} {purpose}", self.service);
         let properties = ConnectionProperties::default().with_connection_name(name.as_str().into());
         let mut uri: AMQPUri = self.settings.url.expose_secret().parse().map_err(BusError::Url)?;
@@ -107,25 +176,46 @@ impl EventBus {
         let connection = tokio::time::timeout(PATIENCE, connecting).await??;
         let channel = tokio::time::timeout(PATIENCE, connection.create_channel()).await??;
         tokio::time::timeout(PATIENCE, topology::declare(&channel, self.service)).await??;
-        Ok(Link { connection, channel })
+        let closing = channel.close(200, "declared".into());
+        tokio::time::timeout(PATIENCE, closing).await??;
+        Ok(connection)
     }
 }
 
-/// A connection and its channel. Dropping it gives both up.
+/// A channel. Dropped, it is taken for one that failed: the next one has another connection.
 pub(crate) struct Link {
-    connection: Connection,
+    connection: Option<Arc<Connection>>,
+    shared: Arc<Shared>,
     pub channel: Channel,
 }
 
 impl Link {
     pub fn is_open(&self) -> bool {
-        self.connection.status().connected() && self.channel.status().connected()
+        self.channel.status().connected()
+            && (self.connection.as_ref()).is_some_and(|connection| connection.status().connected())
     }
 
-    pub async fn close(self) {
-        let closing = self.connection.close(200, "bye".into());
+    pub async fn close(mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        let closing = async {
+            let _ = self.channel.close(200, "bye".into()).await;
+            // The last one closes the connection as well.
+            if let Some(connection) = Arc::into_inner(connection) {
+                let _ = connection.close(200, "bye".into()).await;
+            }
+        };
         if tokio::time::timeout(PATIENCE, closing).await.is_err() {
             tracing::debug!("the broker did not say goodbye");
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.shared.forget(&connection);
         }
     }
 }

@@ -4,6 +4,7 @@ mod handle;
 mod together;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -36,6 +37,7 @@ impl Consumer {
             db,
             name,
             subscription,
+            is_unsure: AtomicBool::new(false),
         };
         Self {
             bus,
@@ -67,7 +69,7 @@ impl Consumer {
 
     /// One connection's life; `Ok` when it ended by `shutdown`.
     async fn session(&self, shutdown: &CancellationToken, backoff: &mut Backoff) -> Result<(), BusError> {
-        let link = self.bus.open(&self.handling.name).await?;
+        let link = self.bus.consuming().await?;
         let qos = link
             .channel
             .basic_qos(self.bus.prefetch(), BasicQosOptions::default());

@@ -56,7 +56,7 @@ impl Which {
 
 impl DeadLetters {
     pub async fn open(bus: &EventBus) -> Result<Self, BusError> {
-        let link = bus.open("dead letters").await?;
+        let link = bus.publishing().await?;
         let confirming = link.channel.confirm_select(ConfirmSelectOptions::default());
         tokio::time::timeout(PATIENCE, confirming).await??;
         Ok(Self { link })

@@ -17,7 +17,7 @@ impl EventBus {
         ready: impl FnOnce() + Send,
         mut see: impl FnMut(Envelope, &[u8]) -> bool + Send,
     ) -> Result<(), BusError> {
-        let link = self.open("tail").await?;
+        let link = self.consuming().await?;
         let channel = &link.channel;
         let starting = async {
             let options = QueueDeclareOptions {

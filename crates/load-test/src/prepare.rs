@@ -52,6 +52,9 @@ pub async fn prepare(client: &Client, folder: &Path, staff: &Staff, wanted: Want
     accounts::make(client, &teacher, &admin, &mut school, wanted, folder).await?;
     accounts::sign_in(client, folder, &mut school, wanted).await?;
     school.write(folder)?;
+    // Those of a larger run before this one are not signed in.
+    school.learning.truncate(wanted.learning);
+    school.enrolling.truncate(wanted.enrolling);
     Ok(school)
 }
 

@@ -15,27 +15,41 @@ type BoxDynError = Box<dyn std::error::Error + Send + Sync>;
 /// Runs single statements, on connections that are handed from one to the next. All rows are read before the first is given: a
 /// connection is held no longer than the server needs, and a read that met a dead one is asked again of another.
 #[derive(Debug)]
-pub struct Autocommit(Arc<Connections>);
+pub struct Autocommit {
+    connections: Arc<Connections>,
+    /// Its writes can be asked twice as well.
+    repeats: bool,
+}
 
 /// How a connection runs a statement.
 type Run<T> = for<'c> fn(&'c mut PgConnection, Statement) -> BoxFuture<'c, Result<T, Error>>;
 
 impl Autocommit {
     pub(crate) fn on(connections: Arc<Connections>) -> Self {
-        Self(connections)
+        Self {
+            connections,
+            repeats: false,
+        }
+    }
+
+    pub(crate) fn repeating(connections: Arc<Connections>) -> Self {
+        Self {
+            connections,
+            repeats: true,
+        }
     }
 
     async fn run<T>(&self, statement: Result<Statement, BoxDynError>, run: Run<T>) -> Result<T, Error> {
         let statement = statement.map_err(Error::Encode)?;
-        let is_read = only_reads(statement.sql.as_str());
-        let mut taken = self.0.take().await?;
+        let is_repeatable = self.repeats || only_reads(statement.sql.as_str());
+        let mut taken = self.connections.take().await?;
         // What may have been written by a connection that died cannot be asked again.
-        let is_certain = !taken.was_kept() || (is_read && taken.was_just_used());
+        let is_certain = !taken.was_kept() || (is_repeatable && taken.was_just_used());
         if !is_certain && !taken.is_alive().await {
             taken.replace().await?;
         }
         let mut answer = run(&mut taken, statement.clone()).await;
-        if is_read && taken.was_kept() && answer.as_ref().err().is_some_and(was_cut) {
+        if is_repeatable && taken.was_kept() && answer.as_ref().err().is_some_and(was_cut) {
             taken.replace().await?;
             answer = run(&mut taken, statement).await;
         }
@@ -142,14 +156,14 @@ impl<'p> Executor<'p> for &'p Autocommit {
     where
         'p: 'e,
     {
-        self.0.pool().prepare_with(sql, parameters)
+        self.connections.pool().prepare_with(sql, parameters)
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
     where
         'p: 'e,
     {
-        self.0.pool().describe(sql)
+        self.connections.pool().describe(sql)
     }
 }
 

@@ -1,15 +1,20 @@
 //! Group commit for hot small writes: what arrives while a batch commits makes up the next one (docs/adr/0008).
 //!
 //! Nothing is buffered beyond a commit: an item is answered after the transaction that holds it. Without load a batch has one item
-//! and nobody waits for company.
+//! and nobody waits for company. Where there was company a moment ago, a batch waits for as long as the last one took, within
+//! [`LONGEST_REST`]: the busier the database, the more share a commit.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use problem::{Problem, codes};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::WriteError;
+
+/// A wait that nobody notices.
+const LONGEST_REST: Duration = Duration::from_millis(5);
 
 /// How writes are gathered.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +102,17 @@ async fn run<I, O, F, Fut>(
     Fut: Future<Output = Result<Vec<O>, WriteError>>,
 {
     let mut batch = Vec::with_capacity(max_batch);
+    let mut rest = Duration::ZERO;
     while queue.recv_many(&mut batch, max_batch).await > 0 {
+        if !rest.is_zero() && batch.len() < max_batch {
+            tokio::time::sleep(rest).await;
+            while batch.len() < max_batch
+                && let Ok(waiting) = queue.try_recv()
+            {
+                batch.push(waiting);
+            }
+        }
+        let (began, had_company) = (Instant::now(), batch.len() > 1);
         metrics::histogram!("coalesced_batch_size", "writes" => name).record(batch.len() as f64);
         let items = batch.iter().map(|waiting| waiting.item.clone()).collect();
         match flush(items).await {
@@ -126,6 +141,11 @@ async fn run<I, O, F, Fut>(
                 }
             }
         }
+        rest = if had_company {
+            began.elapsed().min(LONGEST_REST)
+        } else {
+            Duration::ZERO
+        };
     }
 }
 

@@ -56,6 +56,7 @@ pub struct ConnectError(#[source] sqlx::Error);
 pub struct Database {
     connections: Arc<Connections>,
     primary: Arc<Autocommit>,
+    repeatable: Arc<Autocommit>,
     replicas: Arc<Replicas>,
     schema: &'static str,
     clock: Clock,
@@ -76,6 +77,7 @@ impl Database {
             .map(|url| pool(settings, url, schema));
         Ok(Self {
             primary: Arc::new(Autocommit::on(Arc::clone(&connections))),
+            repeatable: Arc::new(Autocommit::repeating(Arc::clone(&connections))),
             connections,
             replicas: Arc::new(Replicas::new(replicas.collect::<Result<_, _>>()?)),
             schema,
@@ -95,6 +97,12 @@ impl Database {
     /// For everything that decides something: reads before a write, grades, attempts, and what a caller has just written.
     pub fn primary(&self) -> &Autocommit {
         &self.primary
+    }
+
+    /// For writes of one statement that change nothing when they are done a second time. They take one round trip where a transaction
+    /// takes three. Only from tasks that no client's hang-up ends, such as the writers of a [`crate::Coalescer`].
+    pub fn repeatable(&self) -> &Autocommit {
+        &self.repeatable
     }
 
     /// For several statements in a row.

@@ -41,17 +41,23 @@ pub struct RequestContext {
 }
 
 tokio::task_local! {
-    static CURRENT: RequestContext;
+    // Behind a pointer, as it is swapped in and out whenever the task is polled.
+    static CURRENT: Arc<RequestContext>;
 }
 
-/// The current task's context; an empty one outside of a request.
+/// A copy of the current task's context; an empty one outside of a request.
 pub fn current() -> RequestContext {
-    CURRENT.try_with(Clone::clone).unwrap_or_default()
+    with(Clone::clone)
 }
 
-/// Runs `work` in `context`.
-pub async fn scope<F: Future>(context: RequestContext, work: F) -> F::Output {
-    CURRENT.scope(context, work).await
+/// Looks at the current task's context without a copy of it.
+pub fn with<T>(look: impl FnOnce(&RequestContext) -> T) -> T {
+    look(&shared())
+}
+
+/// Runs `work` in `context`. No `async fn`, which would hold `work` twice.
+pub fn scope<F: Future>(context: impl Into<Arc<RequestContext>>, work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(context.into(), work)
 }
 
 /// Spawns a task that keeps the context and the span of this one.
@@ -60,7 +66,11 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::spawn(CURRENT.scope(current(), work.in_current_span()))
+    tokio::spawn(scope(shared(), work.in_current_span()))
+}
+
+fn shared() -> Arc<RequestContext> {
+    CURRENT.try_with(Arc::clone).unwrap_or_default()
 }
 
 impl RequestContext {

@@ -47,16 +47,20 @@ impl std::fmt::Display for TraceParent {
 
 /// What to send along: the current span where OpenTelemetry is on, else the `traceparent` that came in.
 pub fn traceparent() -> Option<String> {
+    of_span().or_else(|| crate::with(|context| context.traceparent.as_deref().map(str::to_owned)))
+}
+
+/// The current span, where OpenTelemetry is on.
+pub(crate) fn of_span() -> Option<String> {
     let span = tracing::Span::current().context().span().span_context().clone();
-    if span.is_valid() {
+    span.is_valid().then(|| {
         let parent = TraceParent {
             trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
             span_id: u64::from_be_bytes(span.span_id().to_bytes()),
             flags: span.trace_flags().to_u8(),
         };
-        return Some(parent.to_string());
-    }
-    crate::current().traceparent.map(|text| text.to_string())
+        parent.to_string()
+    })
 }
 
 /// The id of the trace that the current work belongs to: of its span, or of the `traceparent` that came in.

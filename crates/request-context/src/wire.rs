@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use problem::Language;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use crate::{RequestContext, traceparent};
+use crate::trace::of_span;
+use crate::{RequestContext, with};
 
 /// Names of the headers that carry the context. All but the first four are ours alone: the gateway strips them from clients.
 pub mod header {
@@ -24,73 +26,78 @@ pub mod header {
     pub const GRPC_TIMEOUT: &str = "grpc-timeout";
 }
 
+const BEARER: &str = "Bearer ";
+
+// Made once: a name that is given as text is looked up each time.
+static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
+static CLIENT_IP: HeaderName = HeaderName::from_static(header::CLIENT_IP);
+static CLIENT_AGENT: HeaderName = HeaderName::from_static(header::CLIENT_AGENT);
+static ARRIVED_AT: HeaderName = HeaderName::from_static(header::ARRIVED_AT);
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static(header::GRPC_TIMEOUT);
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(header::IDEMPOTENCY_KEY);
+static TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
+
 impl RequestContext {
     /// Reads the context from a call between our processes.
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|value: &HeaderValue| value.to_str().ok())
-        };
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         Self {
-            request_id: text(header::REQUEST_ID).map(Arc::from),
-            authorization: text(header::AUTHORIZATION).and_then(bearer).map(Arc::from),
-            deadline: text(header::GRPC_TIMEOUT)
+            request_id: text(&REQUEST_ID).map(Arc::from),
+            authorization: text(&AUTHORIZATION).and_then(bearer).map(Arc::from),
+            deadline: text(&GRPC_TIMEOUT)
                 .and_then(grpc_timeout)
                 .and_then(|t| Instant::now().checked_add(t)),
-            client_ip: text(header::CLIENT_IP).and_then(|ip| ip.parse().ok()),
-            user_agent: text(header::CLIENT_AGENT).map(Arc::from),
-            language: text(header::ACCEPT_LANGUAGE)
+            client_ip: text(&CLIENT_IP).and_then(|ip| ip.parse().ok()),
+            user_agent: text(&CLIENT_AGENT).map(Arc::from),
+            language: text(&ACCEPT_LANGUAGE)
                 .map(Language::from_accept_language)
                 .unwrap_or_default(),
-            arrived_at: text(header::ARRIVED_AT)
+            arrived_at: text(&ARRIVED_AT)
                 .and_then(|micros| micros.parse::<i64>().ok())
                 .and_then(|micros| {
                     OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()
                 }),
-            idempotency_key: text(header::IDEMPOTENCY_KEY).map(Arc::from),
-            traceparent: text(header::TRACEPARENT).map(Arc::from),
+            idempotency_key: text(&IDEMPOTENCY_KEY).map(Arc::from),
+            traceparent: text(&TRACEPARENT).map(Arc::from),
             user_id: None,
         }
     }
 
     /// Writes the context for a call to another of our processes. The deadline is the call's own (`grpc-timeout`).
     pub fn inject(&self, headers: &mut HeaderMap) {
-        let mut put = |name: &'static str, value: &str| {
-            if let Ok(mut value) = HeaderValue::from_str(value) {
-                // What no other call repeats would only push the rest out of HPACK's table.
-                value.set_sensitive(matches!(
-                    name,
-                    header::REQUEST_ID | header::ARRIVED_AT | header::IDEMPOTENCY_KEY | header::TRACEPARENT
-                ));
-                headers.insert(HeaderName::from_static(name), value);
+        let text = |text: &str| HeaderValue::from_str(text).ok();
+        let mut put = |name: &HeaderName, value: Option<HeaderValue>| {
+            if let Some(value) = value {
+                headers.insert(name, value);
             }
         };
-        if let Some(id) = &self.request_id {
-            put(header::REQUEST_ID, id);
-        }
-        if let Some(token) = &self.authorization {
-            put(header::AUTHORIZATION, &format!("Bearer {token}"));
-        }
-        if let Some(ip) = self.client_ip {
-            put(header::CLIENT_IP, &ip.to_string());
-        }
-        if let Some(agent) = &self.user_agent {
-            put(header::CLIENT_AGENT, agent);
-        }
-        if let Some(at) = self.arrived_at {
-            put(
-                header::ARRIVED_AT,
-                &(at.unix_timestamp_nanos() / 1_000).to_string(),
-            );
-        }
-        if let Some(key) = &self.idempotency_key {
-            put(header::IDEMPOTENCY_KEY, key);
-        }
-        put(header::ACCEPT_LANGUAGE, self.language.as_str());
-        if let Some(parent) = traceparent().as_deref().or(self.traceparent.as_deref()) {
-            put(header::TRACEPARENT, parent);
-        }
+        put(&REQUEST_ID, self.request_id.as_deref().and_then(text).map(unlike));
+        put(
+            &AUTHORIZATION,
+            self.authorization.as_deref().and_then(with_scheme),
+        );
+        let ip = self.client_ip.map(|ip| ip.to_string());
+        put(&CLIENT_IP, ip.and_then(|ip| ip.try_into().ok()));
+        put(&CLIENT_AGENT, self.user_agent.as_deref().and_then(text));
+        let micros = self.arrived_at.map(|at| at.unix_timestamp_nanos() / 1_000);
+        let micros = micros.and_then(|micros| i64::try_from(micros).ok());
+        put(&ARRIVED_AT, micros.map(HeaderValue::from).map(unlike));
+        put(
+            &IDEMPOTENCY_KEY,
+            self.idempotency_key.as_deref().and_then(text).map(unlike),
+        );
+        put(
+            &ACCEPT_LANGUAGE,
+            Some(HeaderValue::from_static(self.language.as_str())),
+        );
+        let parent = match of_span() {
+            Some(span) => span.try_into().ok(),
+            None => with(|current| {
+                let parent = current.traceparent.as_ref().or(self.traceparent.as_ref());
+                parent.and_then(|parent| text(parent))
+            }),
+        };
+        put(&TRACEPARENT, parent.map(unlike));
     }
 
     /// How long the answer is still wanted; `None` without a deadline.
@@ -98,6 +105,19 @@ impl RequestContext {
         self.deadline
             .map(|at| at.saturating_duration_since(Instant::now()))
     }
+}
+
+/// What no other call repeats would only push the rest out of HPACK's table.
+fn unlike(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+fn with_scheme(token: &str) -> Option<HeaderValue> {
+    let mut value = String::with_capacity(BEARER.len() + token.len());
+    value.push_str(BEARER);
+    value.push_str(token);
+    value.try_into().ok()
 }
 
 /// The token of an `Authorization: Bearer` header; the scheme is case-insensitive (RFC 9110, section 11.1).

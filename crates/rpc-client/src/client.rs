@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contracts::{Method, Rpc};
-use http::uri::PathAndQuery;
+use http::uri::{InvalidUri, Scheme};
+use http::{HeaderMap, Uri};
 use peer_tls::{PeerConnector, PeerTls};
 use rand::Rng;
 use request_context::RequestContext;
 use serde::Deserialize;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Response, Status};
 
 use crate::breaker::{Breaker, BreakerSettings};
 use crate::budget::RetryBudget;
-use crate::encoded::{EncodedCodec, decode, encode};
+use crate::connection::{CONNECT_TIMEOUT, Connection, Target};
+use crate::encoded::{decode, encode};
 use crate::service_tokens::ServiceTokens;
 
 /// How calls are made.
@@ -37,16 +38,16 @@ impl Default for RpcSettings {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the address of {name} is not a URL")]
+#[error("the address of {name} is not one of http, nor of https with mutual TLS")]
 pub struct RpcError {
     name: String,
     #[source]
-    source: tonic::transport::Error,
+    source: Option<InvalidUri>,
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_RETRIES: u32 = 2;
-const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// Room for those of a context and of gRPC.
+const HEADERS: usize = 14;
 
 /// Calls one service. Cheap to clone; connections are opened when they are needed.
 #[derive(Clone)]
@@ -56,7 +57,8 @@ pub struct RpcClient {
 
 struct Inner {
     name: String,
-    channels: Vec<Channel>,
+    target: Target,
+    connections: Vec<Connection>,
     next: AtomicUsize,
     timeout: Duration,
     breaker: Breaker,
@@ -83,33 +85,29 @@ impl RpcClient {
         tokens: Option<ServiceTokens>,
         tls: Option<&PeerTls>,
     ) -> Result<Self, RpcError> {
-        // The connector below does TLS itself, as it follows the certificate files; tonic's own would read them once.
-        let host = url.strip_prefix("https://").filter(|_| tls.is_some());
-        let plain = host.map_or_else(|| url.to_owned(), |host| format!("http://{host}"));
-        let connector = tls
-            .filter(|_| host.is_some())
-            .map(|tls| PeerConnector::new(tls.clone(), CONNECT_TIMEOUT));
-        let endpoint = Endpoint::from_shared(plain)
-            .map_err(|source| RpcError {
-                name: name.to_owned(),
-                source,
-            })?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(20))
-            .keep_alive_while_idle(true)
-            .initial_connection_window_size(4 << 20)
-            .initial_stream_window_size(1 << 20);
-        let channels = (0..settings.connections.max(1))
-            .map(|_| match &connector {
-                Some(connector) => endpoint.connect_with_connector_lazy(connector.clone()),
-                None => endpoint.connect_lazy(),
-            })
-            .collect();
+        let wrong = |source| RpcError {
+            name: name.to_owned(),
+            source,
+        };
+        let uri: Uri = url.parse().map_err(|fault| wrong(Some(fault)))?;
+        let authority = uri.authority().cloned().ok_or_else(|| wrong(None))?;
+        let scheme = uri.scheme().cloned().ok_or_else(|| wrong(None))?;
+        let connector = match tls {
+            Some(tls) if scheme == Scheme::HTTPS => Some(PeerConnector::new(tls.clone(), CONNECT_TIMEOUT)),
+            _ if scheme == Scheme::HTTP => None,
+            _ => return Err(wrong(None)),
+        };
+        let target = Target {
+            scheme,
+            authority,
+            connector,
+        };
         let inner = Inner {
             name: name.to_owned(),
-            channels,
+            target,
+            connections: (0..settings.connections.max(1))
+                .map(|_| Connection::default())
+                .collect(),
             next: AtomicUsize::new(0),
             timeout: Duration::from_secs(settings.timeout_seconds),
             breaker: Breaker::new(BreakerSettings::default()),
@@ -239,21 +237,11 @@ impl Inner {
             breaker: &self.breaker,
             told: false,
         };
-        let mut request = Request::new(message);
-        context.inject(request.metadata_mut().as_mut());
-        request.set_timeout(limit);
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        context.inject(&mut headers);
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let channel = self.channels[turn % self.channels.len()].clone();
-        let mut grpc = tonic::client::Grpc::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let call = async {
-            grpc.ready()
-                .await
-                .map_err(|fault| Status::unavailable(fault.to_string()))?;
-            grpc.unary(request, PathAndQuery::from_static(method.path), EncodedCodec)
-                .await
-        };
+        let connection = &self.connections[turn % self.connections.len()];
+        let call = connection.unary(&self.target, method, headers, limit, &message);
         let answer = match tokio::time::timeout(limit, call).await {
             Ok(answer) => answer,
             Err(_) => Err(Status::deadline_exceeded(format!(

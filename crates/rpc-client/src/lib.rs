@@ -3,6 +3,7 @@
 mod breaker;
 mod budget;
 mod client;
+mod connection;
 mod encoded;
 mod service_tokens;
 

@@ -1,5 +1,6 @@
 //! The command line that every process has.
 
+use std::ffi::{CString, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -50,9 +51,13 @@ enum ConfigAction {
     Print,
 }
 
-/// Runs the process as its command line says.
-pub fn main<A: App>() -> ExitCode {
-    match run::<A>() {
+/// Runs the process as these arguments say, of which the first is its name.
+pub fn main<A: App>(arguments: Vec<OsString>) -> ExitCode {
+    // Its program has many names; `ps` and `top` show this one.
+    if let Ok(name) = CString::new(A::NAME.replace('_', "-")) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+    match run::<A>(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             #[expect(clippy::print_stderr, reason = "logging may not be set up")]
@@ -65,8 +70,8 @@ pub fn main<A: App>() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "answers of the command line")]
-fn run<A: App>() -> Result<()> {
-    let cli = Cli::<A::Command>::parse();
+fn run<A: App>(arguments: Vec<OsString>) -> Result<()> {
+    let cli = Cli::<A::Command>::parse_from(arguments);
     // One TLS stack for all libraries; an error means that somebody installed it before, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let loaded = load::<A::Settings>(A::DEFAULTS, cli.config.as_deref(), std::env::vars())?;

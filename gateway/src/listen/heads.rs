@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Nothing was asked yet, or it is HTTP/2, which has pings.
 const UNWATCHED: u8 = 0;
@@ -79,8 +79,24 @@ pub struct TimedHeads<S> {
     stream: S,
     phase: Phase,
     limit: Duration,
-    /// Set while a head arrives: until when, and how many requests came before it.
-    due: Option<(Pin<Box<Sleep>>, u64)>,
+    due: Option<Due>,
+}
+
+/// While a head arrives.
+struct Due {
+    /// Until when it has to be whole.
+    at: Instant,
+    /// How many requests came before it.
+    before: u64,
+    /// Made when it does not come in one piece, as nearly all do.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Due {
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.at)));
+        timer.as_mut().poll(context).is_ready()
+    }
 }
 
 impl<S> TimedHeads<S> {
@@ -106,17 +122,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedHeads<S> {
         }
         // An answer that was ready at once leaves no read between its head and the rest after it.
         let asked = self.phase.asked();
-        self.due.take_if(|(_, before)| *before != asked);
-        if let Some((due, _)) = &mut self.due
-            && due.as_mut().poll(context).is_ready()
-        {
+        self.due.take_if(|due| due.before != asked);
+        if self.due.as_mut().is_some_and(|due| due.is_over(context)) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before && self.due.is_none() {
-            let due = tokio::time::sleep_until(Instant::now() + self.limit);
-            self.due = Some((Box::pin(due), asked));
+            self.due = Some(Due {
+                at: Instant::now() + self.limit,
+                before: asked,
+                timer: None,
+            });
         }
         Poll::Ready(Ok(()))
     }

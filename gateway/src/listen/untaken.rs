@@ -18,14 +18,36 @@ use super::heads::Answering;
 
 /// An answer is handed over in pieces of this size, so that one that stands still is seen to.
 const PIECE: usize = 16 << 10;
-/// More than a connection has open at a time: above it the list is swept.
-const SWEEP_AT: usize = 256;
+/// From so many on the list is swept, and again when it has doubled.
+const SWEEP_FROM: usize = 8;
 
 /// The answers of one connection that are on their way.
 #[derive(Clone)]
 pub struct Answers {
     since: Instant,
-    open: Arc<Mutex<Vec<Weak<AtomicU64>>>>,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    /// When each was last taken of. Those that are gone are still in here until they are swept out.
+    answers: Vec<Weak<AtomicU64>>,
+    /// What the last sweep left.
+    swept: usize,
+}
+
+impl Open {
+    fn push(&mut self, taken: &Arc<AtomicU64>) {
+        if self.answers.len() >= SWEEP_FROM.max(2 * self.swept) {
+            self.sweep();
+        }
+        self.answers.push(Arc::downgrade(taken));
+    }
+
+    fn sweep(&mut self) {
+        self.answers.retain(|answer| answer.strong_count() > 0);
+        self.swept = self.answers.len();
+    }
 }
 
 impl Answers {
@@ -47,10 +69,7 @@ impl Answers {
             let taken = Arc::new(AtomicU64::new(self.now()));
             if !hyper::body::Body::is_end_stream(&body) {
                 let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-                if open.len() >= SWEEP_AT {
-                    open.retain(|answer| answer.strong_count() > 0);
-                }
-                open.push(Arc::downgrade(&taken));
+                open.push(&taken);
             }
             Watched {
                 body,
@@ -77,8 +96,9 @@ impl Answers {
 
     fn oldest(&self) -> Option<u64> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|answer| answer.strong_count() > 0);
-        open.iter()
+        open.sweep();
+        let answers = open.answers.iter();
+        answers
             .filter_map(|answer| Some(answer.upgrade()?.load(Ordering::Relaxed)))
             .min()
     }

@@ -1,10 +1,12 @@
 //! The body of a request: JSON, or a file where the route takes one, raw or in a form.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use contracts::{FILE_TYPES, Policy};
 use futures::stream;
 use http::HeaderMap;
@@ -19,11 +21,11 @@ const MAX_FIELDS: usize = 16;
 const MAX_FIELD_BYTES: usize = 1_024;
 
 /// A body that was read.
-pub struct ReadBody {
+pub struct ReadBody<'a> {
     pub bytes: Bytes,
     pub is_file: bool,
     /// The query of the request and the fields of its form.
-    pub query: Option<String>,
+    pub query: Option<Cow<'a, str>>,
 }
 
 /// What the body says that it is.
@@ -35,13 +37,13 @@ enum Kind {
 }
 
 /// Reads the body as far as the policy lets it be. `query` is the request's own.
-pub async fn read(
+pub async fn read<'a>(
     policy: &Policy,
     headers: &HeaderMap,
-    query: Option<&str>,
+    query: Option<&'a str>,
     body: Body,
     patience: Duration,
-) -> Result<ReadBody, Problem> {
+) -> Result<ReadBody<'a>, Problem> {
     let kind = Kind::of(policy, headers)?;
     let limit = match kind {
         Kind::Json => policy.max_json_bytes(),
@@ -52,14 +54,13 @@ pub async fn read(
     if hyper::body::Body::size_hint(&body).lower() > limit as u64 {
         return Err(Problem::new(&codes::PAYLOAD_TOO_LARGE));
     }
-    let Ok(body) = tokio::time::timeout(patience, Limited::new(body, limit).collect()).await else {
+    let Ok(body) = tokio::time::timeout(patience, whole(Limited::new(body, limit))).await else {
         return Err(Problem::new(&codes::MALFORMED_REQUEST).with_detail("the body did not arrive in time"));
     };
-    let bytes = body.map_err(unreadable)?.to_bytes();
     let mut read = ReadBody {
-        bytes,
+        bytes: body.map_err(unreadable)?,
         is_file: false,
-        query: query.map(str::to_owned),
+        query: query.map(Cow::Borrowed),
     };
     if read.bytes.is_empty() || policy.ignores_body {
         return Ok(read);
@@ -68,7 +69,7 @@ pub async fn read(
     match kind {
         Kind::Json => {}
         Kind::File => read.is_file = true,
-        Kind::Form { boundary } => read = form(read, boundary, policy.max_body_bytes).await?,
+        Kind::Form { boundary } => read = Box::pin(form(read, boundary, policy.max_body_bytes)).await?,
         Kind::Other => return Err(Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE)),
     }
     Ok(read)
@@ -83,22 +84,40 @@ impl Kind {
         let Ok(value) = value.to_str() else {
             return Ok(Self::Other);
         };
-        let essence = value
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        Ok(match essence.as_str() {
-            "application/json" if is_utf8(value) => Self::Json,
-            "multipart/form-data" if policy.takes_file => Self::Form {
-                boundary: multer::parse_boundary(value).map_err(not_a_form)?,
-            },
-            // In whatever encoding: services find out.
-            file if policy.takes_file && FILE_TYPES.contains(&file) => Self::File,
-            _ => Self::Other,
-        })
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        let is = |kind: &str| essence.eq_ignore_ascii_case(kind);
+        if is("application/json") && is_utf8(value) {
+            return Ok(Self::Json);
+        }
+        if !policy.takes_file {
+            return Ok(Self::Other);
+        }
+        if is("multipart/form-data") {
+            let boundary = multer::parse_boundary(value).map_err(not_a_form)?;
+            return Ok(Self::Form { boundary });
+        }
+        // In whatever encoding: services find out.
+        let is_file = FILE_TYPES.iter().any(|kind| is(kind));
+        Ok(if is_file { Self::File } else { Self::Other })
     }
+}
+
+/// The body in one piece, which is a copy only when it came in several.
+async fn whole(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if first.is_empty() && all.is_empty() {
+            first = data;
+            continue;
+        }
+        if all.is_empty() {
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 /// Whether the content type says UTF-8, if it says a charset.
@@ -115,10 +134,14 @@ fn is_utf8(content_type: &str) -> bool {
 }
 
 /// The one file of a form; its other fields join the query.
-async fn form(whole: ReadBody, boundary: String, max_file_bytes: usize) -> Result<ReadBody, Problem> {
+async fn form(
+    whole: ReadBody<'_>,
+    boundary: String,
+    max_file_bytes: usize,
+) -> Result<ReadBody<'static>, Problem> {
     let bytes = whole.bytes;
     let mut form = Multipart::new(stream::iter([Ok::<_, Infallible>(bytes)]), boundary);
-    let mut query = whole.query.unwrap_or_default();
+    let mut query = whole.query.unwrap_or_default().into_owned();
     let (mut file, mut fields) = (None, 0);
     while let Some(part) = form.next_field().await.map_err(not_a_form)? {
         let name = part.name().unwrap_or_default().to_owned();
@@ -144,7 +167,7 @@ async fn form(whole: ReadBody, boundary: String, max_file_bytes: usize) -> Resul
     Ok(ReadBody {
         bytes: file,
         is_file: true,
-        query: Some(query),
+        query: Some(query.into()),
     })
 }
 
@@ -156,7 +179,7 @@ fn not_a_form(fault: multer::Error) -> Problem {
     malformed("the body is no form of multipart/form-data").with_source(fault)
 }
 
-fn unreadable(fault: Box<dyn std::error::Error + Send + Sync>) -> Problem {
+fn unreadable(fault: BoxError) -> Problem {
     if fault.is::<LengthLimitError>() {
         Problem::new(&codes::PAYLOAD_TOO_LARGE)
     } else {

@@ -1,5 +1,7 @@
 //! Long files: asked for part by part while the client takes them, so that no process ever holds one whole (C-DB-14).
 
+use std::sync::Arc;
+
 use axum::Error;
 use bytes::Bytes;
 use futures::stream::unfold;
@@ -12,22 +14,22 @@ use super::endpoint::{Answer, Content, Endpoint};
 
 /// What comes behind the first part; `None` where that was all. A part that fails breaks the answer off, so that the client knows.
 pub fn rest_of(
-    endpoint: Endpoint,
+    endpoint: &Endpoint,
     first: &Answer,
     request: Bytes,
     client: &RpcClient,
-    context: RequestContext,
+    context: &RequestContext,
 ) -> Option<impl Stream<Item = Result<Bytes, Error>> + Send + use<>> {
     let next = next_part(first)?;
     // Each part has its own time; a client may take long.
-    let context = RequestContext {
+    let context = Arc::new(RequestContext {
         deadline: None,
-        ..context
-    };
-    let client = client.clone();
+        ..context.clone()
+    });
+    let (endpoint, client) = (*endpoint, client.clone());
     // Fused: what compresses the answer asks again at its end.
     let parts = unfold(Some(next), move |part| {
-        let (request, client, context) = (request.clone(), client.clone(), context.clone());
+        let (request, client, context) = (request.clone(), client.clone(), Arc::clone(&context));
         async move {
             let part = part?;
             let Some(request) = (endpoint.for_part)(&request, part) else {

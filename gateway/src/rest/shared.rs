@@ -13,12 +13,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use contracts::Method;
 use dashmap::DashMap;
+use equivalent::Equivalent;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
+use metrics::Counter;
 use moka::future::Cache;
 use problem::Problem;
 
@@ -35,10 +37,22 @@ pub struct SharedAnswers {
     answers: Cache<Key, Arc<SharedAnswer>>,
     /// Of each service: grows with every write.
     generations: Arc<DashMap<&'static str, u64>>,
+    hits: Counter,
+    misses: Counter,
 }
 
 /// The generation of the service, and what is asked for.
 type Key = (u64, Box<str>);
+
+/// A [`Key`] that is looked for. It hashes as that does.
+#[derive(Hash)]
+pub struct Asked<'a>(u64, &'a str);
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.0 == key.0 && *self.1 == *key.1
+    }
+}
 
 /// An answer as it is sent.
 pub struct SharedAnswer {
@@ -60,11 +74,18 @@ impl SharedAnswers {
         Self {
             answers,
             generations: Arc::default(),
+            hits: metrics::counter!("shared_answers_total", "outcome" => "hit"),
+            misses: metrics::counter!("shared_answers_total", "outcome" => "miss"),
         }
     }
 
     /// Where the answer for this caller is found, if it may be shared with them.
-    pub fn key(&self, method: &'static Method, caller: &Caller, path_and_query: &str) -> Option<Key> {
+    pub fn asked<'a>(
+        &self,
+        method: &'static Method,
+        caller: &Caller,
+        path_and_query: &'a str,
+    ) -> Option<Asked<'a>> {
         let policy = method.policy.cache.filter(|cache| !cache.per_user)?;
         if policy
             .except_permission
@@ -76,7 +97,7 @@ impl SharedAnswers {
             .generations
             .get(method.service)
             .map_or(0, |generation| *generation);
-        Some((generation, path_and_query.into()))
+        Some(Asked(generation, path_and_query))
     }
 
     /// What is written may be in any answer of the service.
@@ -84,18 +105,22 @@ impl SharedAnswers {
         *self.generations.entry(method.service).or_default() += 1;
     }
 
-    /// The answer, fetched once for all who ask meanwhile. A refusal is not kept: who asked gets it, and those who waited for it
+    /// The answer, where it is kept.
+    pub async fn known(&self, asked: &Asked<'_>) -> Option<Arc<SharedAnswer>> {
+        let answer = self.answers.get(asked).await?;
+        self.hits.increment(1);
+        Some(answer)
+    }
+
+    /// The answer that is not kept, fetched once for all who ask meanwhile. A refusal is not kept: who asked gets it, and those who waited for it
     /// get nothing.
     pub async fn get(
         &self,
-        key: Key,
+        asked: Asked<'_>,
         fetch: impl Future<Output = Result<SharedAnswer, Problem>>,
     ) -> Result<Option<Arc<SharedAnswer>>, Problem> {
-        if let Some(answer) = self.answers.get(&key).await {
-            metrics::counter!("shared_answers_total", "outcome" => "hit").increment(1);
-            return Ok(Some(answer));
-        }
-        metrics::counter!("shared_answers_total", "outcome" => "miss").increment(1);
+        self.misses.increment(1);
+        let key = (asked.0, asked.1.into());
         let mut refusal = None;
         let fetched = async {
             match fetch.await {

@@ -1,7 +1,5 @@
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::Request;
 use axum::response::Response;
 use clock::Clock;
 use http::header::{ACCEPT_LANGUAGE, USER_AGENT};
@@ -9,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use problem::Language;
 use request_context::{RequestContext, header};
+use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use crate::client_ip::client_ip;
 use crate::listen::Peer;
@@ -20,57 +20,61 @@ pub struct Identity {
 }
 
 /// Headers that only our own processes write.
-const INTERNAL: &[&str] = &[
-    header::CLIENT_IP,
-    header::CLIENT_AGENT,
-    header::ARRIVED_AT,
-    header::GRPC_TIMEOUT,
+static INTERNAL: [HeaderName; 4] = [
+    HeaderName::from_static(header::CLIENT_IP),
+    HeaderName::from_static(header::CLIENT_AGENT),
+    HeaderName::from_static(header::ARRIVED_AT),
+    HeaderName::from_static(header::GRPC_TIMEOUT),
 ];
+static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
+static TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
 const MAX_AGENT_CHARS: usize = 300;
-const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
 
-/// Gives the request its context: id, address, arrival, language, trace. The id is on every answer.
-pub async fn identify<F: Future<Output = Response>>(
-    identity: &Identity,
-    mut request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
-    let headers = request.headers_mut();
-    for name in INTERNAL {
-        headers.remove(*name);
+impl Identity {
+    /// The context of a request: id, address, arrival, language, trace.
+    pub fn context(&self, peer: Option<Peer>, deadline: Instant, headers: &mut HeaderMap) -> RequestContext {
+        for name in &INTERNAL {
+            headers.remove(name);
+        }
+        let now = self.clock.now();
+        let given = text(headers, &REQUEST_ID).filter(|id| is_well_formed(id));
+        let id = given.map_or_else(|| new_id(now), Arc::from);
+        RequestContext {
+            request_id: Some(id),
+            authorization: None,
+            deadline: Some(deadline),
+            client_ip: peer.map(|peer| client_ip(peer.address.ip(), headers, &self.trusted)),
+            // A text of a header is ASCII.
+            user_agent: text(headers, &USER_AGENT)
+                .map(|agent| agent.get(..MAX_AGENT_CHARS).unwrap_or(agent).into()),
+            language: text(headers, &ACCEPT_LANGUAGE)
+                .map(Language::from_accept_language)
+                .unwrap_or_default(),
+            arrived_at: Some(now),
+            idempotency_key: None,
+            traceparent: text(headers, &TRACEPARENT)
+                .filter(|parent| request_context::TraceParent::parse(parent).is_some())
+                .map(Arc::from),
+            user_id: None,
+        }
     }
-    let now = identity.clock.now();
-    let id: Arc<str> = match text(headers, header::REQUEST_ID).filter(|id| is_well_formed(id)) {
-        Some(id) => id.into(),
-        None => typed_id::new_uuid(now).to_string().into(),
-    };
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
-    let headers = request.headers();
-    let context = RequestContext {
-        request_id: Some(Arc::clone(&id)),
-        authorization: None,
-        deadline: None,
-        client_ip: peer.map(|peer: IpAddr| client_ip(peer, headers, &identity.trusted)),
-        user_agent: text(headers, USER_AGENT.as_str())
-            .map(|agent| agent.chars().take(MAX_AGENT_CHARS).collect::<String>().into()),
-        language: text(headers, ACCEPT_LANGUAGE.as_str())
-            .map(Language::from_accept_language)
-            .unwrap_or_default(),
-        arrived_at: Some(now),
-        idempotency_key: None,
-        traceparent: text(headers, header::TRACEPARENT)
-            .filter(|parent| request_context::TraceParent::parse(parent).is_some())
-            .map(Arc::from),
-        user_id: None,
-    };
-    let mut response = request_context::scope(context, async { next(request).await }).await;
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// Puts the id on the answer.
+pub fn sign(context: &RequestContext, response: &mut Response) {
+    let id = context.request_id.as_deref();
+    if let Some(id) = id.and_then(|id| HeaderValue::from_str(id).ok()) {
+        response.headers_mut().insert(&REQUEST_ID, id);
+    }
+}
+
+fn new_id(now: OffsetDateTime) -> Arc<str> {
+    let mut text = [0; 36];
+    let text: &str = typed_id::new_uuid(now).hyphenated().encode_lower(&mut text);
+    text.into()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

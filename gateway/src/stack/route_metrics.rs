@@ -16,13 +16,14 @@ thread_local! {
 }
 
 pub fn record(method: &'static str, route: &str, status: u16, elapsed: Duration) {
-    let histogram = KNOWN.with_borrow_mut(|known| {
+    KNOWN.with_borrow_mut(|known| {
         let answer = (method, status);
-        if let Some(found) = known
+        if let Some((_, found)) = known
             .get(route)
             .and_then(|of_route| of_route.iter().find(|(known, _)| *known == answer))
         {
-            return found.1.clone();
+            found.record(elapsed);
+            return;
         }
         let labels = [
             ("method", method.to_owned()),
@@ -30,11 +31,7 @@ pub fn record(method: &'static str, route: &str, status: u16, elapsed: Duration)
             ("status", status.to_string()),
         ];
         let made = metrics::histogram!("http_request_seconds", &labels);
-        known
-            .entry(route.into())
-            .or_default()
-            .push((answer, made.clone()));
-        made
+        made.record(elapsed);
+        known.entry(route.into()).or_default().push((answer, made));
     });
-    histogram.record(elapsed);
 }

@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use typed_id::QuestionId;
 use uuid::Uuid;
 
-// A service is a program, and no library: its rules come as their source.
+// A service shows nothing of its inside: its rules come as their source.
 #[path = "../src"]
 mod rules {
     pub mod domain;

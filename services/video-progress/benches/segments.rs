@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use time::{Duration, OffsetDateTime};
 
-// A service is a program, and no library: its rules come as their source.
+// A service shows nothing of its inside: its rules come as their source.
 #[path = "../src"]
 mod rules {
     pub mod domain;

@@ -14,7 +14,7 @@ use crate::grpc::VideoProgressGrpc;
 use crate::personal_data::PERSONAL_DATA;
 use crate::storage::access_log::Access;
 use crate::storage::progress::Progress;
-use crate::usecases::report_progress::Reported;
+use crate::usecases::report_progress::{LastWritten, Reported};
 use crate::usecases::sync_metadata::MetadataSync;
 use crate::videos::Videos;
 use crate::youtube::YouTube;
@@ -42,10 +42,10 @@ impl VideoProgress {
         videos: Videos,
         writes: Writes,
     ) -> Self {
-        let (for_reports, for_accesses) = (db.clone(), db.clone());
+        let (for_reports, for_accesses, last) = (db.clone(), db.clone(), LastWritten::new());
         Self {
             reports: Coalescer::start("progress", writes.coalescing(), move |batch| {
-                usecases::report_progress::write(for_reports.clone(), batch)
+                usecases::report_progress::write(for_reports.clone(), last.clone(), batch)
             }),
             accesses: Coalescer::start("access_log", writes.coalescing(), move |batch| {
                 usecases::get_embed::write(for_accesses.clone(), batch)

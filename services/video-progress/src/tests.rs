@@ -30,7 +30,7 @@ struct Cinema {
     clock: Clock,
     course: CourseId,
     teacher: Caller,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 /// Nobody listens there.
@@ -53,36 +53,41 @@ fn caller(id: UserId, clock: &Clock) -> Caller {
     }))
 }
 
+/// A process of the service.
+fn process(database: &TestDatabase, clock: &Clock) -> VideoProgress {
+    let db = database.database_with(clock.clone());
+    let roster = Roster::new(
+        db.clone(),
+        nobody("auth"),
+        nobody("catalog"),
+        nobody("enrollment"),
+    );
+    let writes = Writes {
+        writers: 2,
+        max_batch: 500,
+    };
+    let videos = Videos::new(db.clone(), nobody("catalog"));
+    VideoProgress::new(
+        db,
+        clock.clone(),
+        PageTokens::new(b"a key"),
+        roster,
+        videos,
+        writes,
+    )
+}
+
 impl Cinema {
     async fn open() -> Self {
         let (database, clock) = (TestDatabase::new("video_progress").await, fixed_clock());
-        let db = database.database_with(clock.clone());
-        let roster = Roster::new(
-            db.clone(),
-            nobody("auth"),
-            nobody("catalog"),
-            nobody("enrollment"),
-        );
-        let writes = Writes {
-            writers: 2,
-            max_batch: 500,
-        };
-        let videos = Videos::new(db.clone(), nobody("catalog"));
-        let app = VideoProgress::new(
-            db,
-            clock.clone(),
-            PageTokens::new(b"a key"),
-            roster,
-            videos,
-            writes,
-        );
+        let app = process(&database, &clock);
         let (course, teacher) = (CourseId::new(clock.now()), UserId::new(clock.now()));
         let cinema = Self {
             teacher: caller(teacher, &clock),
             app,
             clock,
             course,
-            _database: database,
+            database,
         };
         let sql = format!(
             "INSERT INTO video_progress.courses VALUES ('{course}', 1, 'Course', '{teacher}', true, false)"
@@ -131,12 +136,21 @@ impl Cinema {
         video: VideoId,
         segments: &[(i32, i32)],
     ) -> Result<VideoStatus, Problem> {
-        let report = Report {
-            segments: segments.to_vec(),
-            ..Report::default()
-        };
-        report_progress(&self.app, student, video, report).await
+        watch_in(&self.app, student, video, segments).await
     }
+}
+
+async fn watch_in(
+    app: &VideoProgress,
+    student: &Caller,
+    video: VideoId,
+    segments: &[(i32, i32)],
+) -> Result<VideoStatus, Problem> {
+    let report = Report {
+        segments: segments.to_vec(),
+        ..Report::default()
+    };
+    report_progress(app, student, video, report).await
 }
 
 fn seconds(status: Result<VideoStatus, Problem>) -> i32 {
@@ -190,6 +204,28 @@ async fn a_hundred_tabs_report_at_once_and_nothing_is_lost_or_counted_twice() {
     assert!(answers.iter().all(Result::is_ok));
     let stored = status(&cinema.app, &ada, video).await.unwrap();
     assert_eq!(stored.progress.unwrap().watched.segments.seconds(), 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_write_about_one_student_and_lose_nothing() {
+    let cinema = Cinema::open().await;
+    let other = process(&cinema.database, &cinema.clock);
+    let (video, ada) = (cinema.video(1_000).await, cinema.student().await);
+    get_embed(&cinema.app, &ada, video).await.unwrap();
+    cinema.clock.advance(Duration::from_hours(1));
+    // In turns each meets what the other wrote, and at once both write over the same state.
+    for app in [&cinema.app, &other, &other, &cinema.app] {
+        watch_in(app, &ada, video, &[(900, 901)]).await.unwrap();
+    }
+    let reports = (0..100).map(|tab| {
+        let app = if tab % 2 == 0 { &cinema.app } else { &other };
+        let ada = &ada;
+        async move { watch_in(app, ada, video, &[(tab * 8, tab * 8 + 5)]).await }
+    });
+    let answers = join_all(reports).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let stored = status(&cinema.app, &ada, video).await.unwrap();
+    assert_eq!(stored.progress.unwrap().watched.segments.seconds(), 501);
 }
 
 #[tokio::test]

@@ -12,13 +12,13 @@ use crate::process::{Known, start_detached};
 use crate::status::Status;
 
 pub struct Children {
+    program: PathBuf,
     logs: PathBuf,
     all: Vec<One>,
 }
 
 struct One {
     name: &'static str,
-    binary: PathBuf,
     environment: Environment,
     child: Child,
     process: Known,
@@ -34,19 +34,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const STABLE: Duration = Duration::from_secs(30);
 
 impl Children {
-    pub fn new(logs: PathBuf) -> Self {
+    pub fn new(program: PathBuf, logs: PathBuf) -> Self {
         Self {
+            program,
             logs,
             all: Vec::new(),
         }
     }
 
-    pub fn start(&mut self, name: &'static str, binary: PathBuf, environment: Environment) -> Result<()> {
-        let (child, process) = self.spawn(name, &binary, &environment)?;
+    pub fn start(&mut self, name: &'static str, environment: Environment) -> Result<()> {
+        let (child, process) = self.spawn(name, &environment)?;
         let (started, due, pause) = (Instant::now(), None, FIRST_PAUSE);
         self.all.push(One {
             name,
-            binary,
             environment,
             child,
             process,
@@ -57,9 +57,9 @@ impl Children {
         Ok(())
     }
 
-    fn spawn(&self, name: &str, binary: &PathBuf, environment: &Environment) -> Result<(Child, Known)> {
-        let mut command = Command::new(binary);
-        command.arg("serve");
+    fn spawn(&self, name: &str, environment: &Environment) -> Result<(Child, Known)> {
+        let mut command = Command::new(&self.program);
+        command.args([name, "serve"]);
         environment.give_to(&mut command);
         let child = start_detached(&mut command, &self.logs.join(format!("{name}.log")))?;
         let process = Known::of(child.id())?;
@@ -86,8 +86,8 @@ impl Children {
                     }
                 }
                 Some(due) if due <= Instant::now() => {
-                    let (name, binary, environment) = (one.name, one.binary.clone(), one.environment.clone());
-                    let (child, process) = self.spawn(name, &binary, &environment)?;
+                    let (name, environment) = (one.name, one.environment.clone());
+                    let (child, process) = self.spawn(name, &environment)?;
                     let one = &mut self.all[index];
                     (one.child, one.process, one.started, one.due) = (child, process, Instant::now(), None);
                     changed = true;

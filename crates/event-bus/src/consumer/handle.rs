@@ -3,6 +3,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -32,6 +33,8 @@ pub struct Handling {
     /// Of the queue, and of this consumer in the inbox.
     pub name: String,
     pub subscription: Subscription,
+    /// A rejection may not have arrived: to acknowledge others with it would take it back.
+    pub is_unsure: AtomicBool,
 }
 
 pub(super) enum Outcome {
@@ -67,7 +70,9 @@ impl Handling {
             if new.len() < 2 || shutdown.is_cancelled() {
                 break;
             }
-            let Some(fault) = self.together(&mut new).await else {
+            // Nothing else that was delivered still waits to be settled.
+            let are_all = retries.is_empty() && !self.is_unsure.load(Ordering::Relaxed);
+            let Some(fault) = self.together(&mut new, are_all).await else {
                 break;
             };
             let message = new.remove(fault.at);
@@ -130,7 +135,7 @@ impl Handling {
                 "a message is no event of ours; it goes to the dead-letter queue"
             );
             self.count("unknown", "dead");
-            return reject(&message, false).await;
+            return self.reject(&message, false).await;
         };
         let Some(handler) = self.subscription.handlers.get(envelope.event_type.as_str()) else {
             tracing::debug!(
@@ -187,7 +192,7 @@ impl Handling {
 
     /// Tells the broker how it went.
     async fn settle(
-        &self,
+        self: &Arc<Self>,
         message: Message,
         id: EventId,
         event_type: &str,
@@ -216,13 +221,13 @@ impl Handling {
                 );
                 self.count(event_type, "retried");
                 // Beside the lane, so that the pause holds up nobody else.
-                let shutdown = shutdown.clone();
+                let (handling, shutdown) = (Arc::clone(self), shutdown.clone());
                 retries.spawn(async move {
                     tokio::select! {
                         () = shutdown.cancelled() => {}
                         () = tokio::time::sleep(pause_after(attempt)) => {}
                     }
-                    reject(&message, true).await;
+                    handling.reject(&message, true).await;
                 });
             }
         }
@@ -262,7 +267,15 @@ impl Handling {
         if let Err(fault) = self.record_failure(id, &fault.to_string(), true).await {
             tracing::warn!(error = &fault as &dyn std::error::Error, "why is not on record");
         }
-        reject(message, false).await;
+        self.reject(message, false).await;
+    }
+
+    /// Rejects, as from RabbitMQ 4.3 on `nack` is not counted.
+    async fn reject(&self, message: &Message, requeue: bool) {
+        let rejecting = message.acker.reject(BasicRejectOptions { requeue });
+        if !said("rejection", rejecting).await {
+            self.is_unsure.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Counts a failed attempt and gives the count.
@@ -332,9 +345,10 @@ pub(super) async fn ack(message: &Message) -> bool {
     said("acknowledgement", message.acker.ack(BasicAckOptions::default())).await
 }
 
-/// Rejects, as from RabbitMQ 4.3 on `nack` is not counted.
-async fn reject(message: &Message, requeue: bool) {
-    said("rejection", message.acker.reject(BasicRejectOptions { requeue })).await;
+/// The same for all that were delivered before it on its channel and are not settled.
+pub(super) async fn ack_until(message: &Message) -> bool {
+    let options = BasicAckOptions { multiple: true };
+    said("acknowledgement", message.acker.ack(options)).await
 }
 
 /// Whether the broker was told. On a connection that breaks at this moment lapin may wait for ever.

@@ -11,7 +11,7 @@ use tracing::Instrument;
 use typed_id::EventId;
 use uuid::Uuid;
 
-use super::handle::{Handling, Outcome, ack};
+use super::handle::{Handling, Outcome, ack, ack_until};
 use crate::envelope::Envelope;
 use crate::subscription::{Handler, HandlerError, Received};
 
@@ -62,8 +62,9 @@ struct Work {
 
 impl Handling {
     /// Handles what it can in one transaction, and takes those messages out; gives the one that failed. What is left is to be handled
-    /// one by one: nobody's event, or all of them after a fault that is no event's own.
-    pub async fn together(self: &Arc<Self>, messages: &mut Vec<Message>) -> Option<Fault> {
+    /// one by one: nobody's event, or all of them after a fault that is no event's own. `are_all`: these are all that were delivered and
+    /// are not settled.
+    pub async fn together(self: &Arc<Self>, messages: &mut Vec<Message>, are_all: bool) -> Option<Fault> {
         let works: Vec<Work> = (messages.iter().enumerate())
             .filter_map(|(at, message)| self.work_of(at, message))
             .collect();
@@ -74,11 +75,20 @@ impl Handling {
         };
         let seconds = metrics::histogram!("consumer_seconds", "consumer" => self.name.clone());
         let (mut done, mut is_open) = (HashSet::with_capacity(outcomes.len()), true);
+        let mut are_acked = false;
+        if are_all
+            && outcomes.len() == messages.len()
+            && let Some(last) = messages.last()
+        {
+            // One frame, and one entry in the queue's log.
+            is_open = ack_until(last).await;
+            are_acked = true;
+        }
         for (at, event_type, outcome) in outcomes {
             seconds.record(started.elapsed());
             self.count(&event_type, outcome.as_str());
             // On a broken channel there is nobody to tell.
-            is_open = is_open && ack(&messages[at]).await;
+            is_open = is_open && (are_acked || ack(&messages[at]).await);
             done.insert(at);
         }
         let mut at = 0;

@@ -122,7 +122,7 @@ impl Relay {
     /// Publishes one batch and says how many rows it took.
     async fn round(&self, link: &mut Option<Link>) -> Result<usize, BusError> {
         if link.as_ref().is_none_or(|link| !link.is_open()) {
-            let fresh = self.bus.open("relay").await?;
+            let fresh = self.bus.publishing().await?;
             let confirming = fresh.channel.confirm_select(ConfirmSelectOptions::default());
             tokio::time::timeout(PATIENCE, confirming).await??;
             *link = Some(fresh);

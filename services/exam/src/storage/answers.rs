@@ -1,5 +1,5 @@
+use sqlx::PgExecutor;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use typed_id::{AttemptId, QuestionId};
 use uuid::Uuid;
@@ -30,8 +30,10 @@ pub enum Saved {
 /// row is the one that a hand-in takes, so that each answer is either counted by it or refused.
 ///
 /// An arrival is believed as long as it is plausible: it may be up to half a minute ago, and not in the future.
+///
+/// To save the same once more changes nothing.
 pub async fn save(
-    db: &mut PgConnection,
+    db: impl PgExecutor<'_> + Copy,
     answers: &[NewAnswer],
     grace_seconds: f64,
 ) -> Result<Vec<Saved>, sqlx::Error> {
@@ -75,7 +77,7 @@ pub async fn save(
         &arrivals,
         grace_seconds,
     )
-    .fetch_all(&mut *db)
+    .fetch_all(db)
     .await?;
     let mut outcomes = Vec::with_capacity(rows.len());
     let mut behind = Vec::new();

@@ -15,6 +15,12 @@ pub struct Progress {
     pub updated_at: OffsetDateTime,
 }
 
+impl Progress {
+    pub fn key(&self) -> (UserId, VideoId) {
+        (self.user_id, self.video_id)
+    }
+}
+
 struct Row {
     user_id: Uuid,
     video_id: Uuid,
@@ -108,8 +114,17 @@ pub async fn open(
     Ok(())
 }
 
-/// Writes locked rows.
-pub async fn store(db: &mut PgConnection, all: &[Progress]) -> Result<(), sqlx::Error> {
+/// A row's new state, and when the one was written that it follows.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub after: OffsetDateTime,
+    pub progress: Progress,
+}
+
+/// Writes the rows that nobody wrote meanwhile, and gives their keys. To write the same once more changes nothing.
+pub async fn store(db: impl PgExecutor<'_>, all: &[Change]) -> Result<Vec<(UserId, VideoId)>, sqlx::Error> {
+    let before: Vec<OffsetDateTime> = all.iter().map(|change| change.after).collect();
+    let all: Vec<&Progress> = all.iter().map(|change| &change.progress).collect();
     let users: Vec<Uuid> = all.iter().map(|p| p.user_id.0).collect();
     let videos: Vec<Uuid> = all.iter().map(|p| p.video_id.0).collect();
     // PostgreSQL has no arrays of arrays of different length; a text each is cast back.
@@ -122,13 +137,16 @@ pub async fn store(db: &mut PgConnection, all: &[Progress]) -> Result<(), sqlx::
     let percents: Vec<f64> = all.iter().map(|p| p.watched.best_percent).collect();
     let completed: Vec<Option<OffsetDateTime>> = all.iter().map(|p| p.watched.completed_at).collect();
     let updated: Vec<OffsetDateTime> = all.iter().map(|p| p.updated_at).collect();
-    sqlx::query!(
+    let rows = sqlx::query!(
         "UPDATE video_progress.progress p
          SET segments = t.segments::int[], position_seconds = t.position, reported_seconds = t.length,
              best_percent = t.percent, completed_at = t.completed_at, updated_at = t.updated_at
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::int[], $6::float8[], $7::timestamptz[], $8::timestamptz[])
-              AS t (user_id, video_id, segments, position, length, percent, completed_at, updated_at)
-         WHERE p.user_id = t.user_id AND p.video_id = t.video_id",
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::int[], $6::float8[], $7::timestamptz[], $8::timestamptz[],
+                     $9::timestamptz[])
+              AS t (user_id, video_id, segments, position, length, percent, completed_at, updated_at, before)
+         WHERE p.user_id = t.user_id AND p.video_id = t.video_id
+           AND (p.updated_at = t.before OR (p.updated_at = t.updated_at AND p.segments = t.segments::int[]))
+         RETURNING p.user_id, p.video_id",
         &users,
         &videos,
         &segments,
@@ -137,10 +155,14 @@ pub async fn store(db: &mut PgConnection, all: &[Progress]) -> Result<(), sqlx::
         &percents,
         &completed as &[Option<OffsetDateTime>],
         &updated,
+        &before,
     )
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(())
+    Ok(rows
+        .into_iter()
+        .map(|row| (UserId(row.user_id), VideoId(row.video_id)))
+        .collect())
 }
 
 fn array_text(values: &[i32]) -> String {

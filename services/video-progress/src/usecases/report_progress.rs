@@ -1,8 +1,10 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use access_token::Caller;
 use contracts::events::v1::VideoCompleted;
 use event_bus::outbox;
+use moka::sync::Cache;
 use postgres::{Database, WriteError, WriteTx};
 use problem::Problem;
 use time::OffsetDateTime;
@@ -12,8 +14,15 @@ use uuid::Uuid;
 use super::complete_courses::complete_courses;
 use crate::app::VideoProgress;
 use crate::domain::watched::Report;
-use crate::storage::progress::{self, Progress};
+use crate::storage::progress::{self, Change, Progress};
 use crate::storage::videos::Video;
+
+/// Students and videos whose last state is kept.
+const MOST_KNOWN: u64 = 20_000;
+/// The smallest time that PostgreSQL knows.
+const TICK: Duration = Duration::from_micros(1);
+
+type Key = (UserId, VideoId);
 
 /// A report on its way into a batch.
 #[derive(Debug, Clone)]
@@ -22,6 +31,23 @@ pub struct Reported {
     video: Video,
     report: Report,
     at: OffsetDateTime,
+}
+
+impl Reported {
+    fn key(&self) -> Key {
+        (self.user_id, self.video.id)
+    }
+
+    /// The state after it. Each is younger than the one before: by that they are told apart.
+    fn applied_to(&self, before: &Progress) -> Progress {
+        Progress {
+            watched: before
+                .watched
+                .after(&self.report, self.video.duration_seconds, self.at),
+            updated_at: self.at.max(before.updated_at + TICK),
+            ..before.clone()
+        }
+    }
 }
 
 /// A student's progress in a video, and the video.
@@ -61,28 +87,119 @@ pub async fn report_progress(
     })
 }
 
-/// Writes a batch in one transaction: lock, compute, store. Reports of one student and video apply in their order.
-pub async fn write(db: Database, batch: Vec<Reported>) -> Result<Vec<Progress>, WriteError> {
+/// What this process wrote last of students and videos. A state that was written by another one meanwhile is found out when it is
+/// written over: each write is one of a state of a certain age.
+#[derive(Clone)]
+pub struct LastWritten(Cache<Key, Progress>);
+
+impl LastWritten {
+    pub fn new() -> Self {
+        Self(Cache::new(MOST_KNOWN))
+    }
+}
+
+/// Writes a batch: the reports about what this process wrote last in one statement, the others, and those that complete a video, in a
+/// transaction. Reports of one student and video apply in their order.
+pub async fn write(
+    db: Database,
+    last: LastWritten,
+    batch: Vec<Reported>,
+) -> Result<Vec<Progress>, WriteError> {
+    let mut answers: Vec<Option<Progress>> = vec![None; batch.len()];
+    let mut known: HashMap<Key, Option<Known>> = HashMap::new();
+    for (place, item) in batch.iter().enumerate() {
+        let state = known.entry(item.key()).or_insert_with(|| {
+            let progress = last.0.get(&item.key())?;
+            let after = progress.updated_at;
+            Some(Known(Change { after, progress }))
+        });
+        answers[place] = state.as_mut().and_then(|known| known.take(item));
+        if answers[place].is_none() {
+            *state = None;
+        }
+    }
+    let changes: Vec<Change> = known.into_values().flatten().map(|known| known.0).collect();
+    let stored = store_known(&db, &last, changes).await?;
+    let left: Vec<usize> = (0..batch.len())
+        .filter(|place| !stored.contains(&batch[*place].key()))
+        .collect();
+    if !left.is_empty() {
+        let items = left.iter().map(|place| batch[*place].clone()).collect();
+        for (place, progress) in left.iter().zip(write_locked(db, items).await?) {
+            last.0.insert(batch[*place].key(), progress.clone());
+            answers[*place] = Some(progress);
+        }
+    }
+    let answers: Option<Vec<Progress>> = answers.into_iter().collect();
+    answers.ok_or_else(|| sqlx::Error::RowNotFound.into())
+}
+
+/// A state that this process wrote last, and what has been reported since.
+struct Known(Change);
+
+impl Known {
+    /// The state after a report; `None` when it completes the video, which others are told of.
+    fn take(&mut self, item: &Reported) -> Option<Progress> {
+        let next = item.applied_to(&self.0.progress);
+        if next.watched.completed_at != self.0.progress.watched.completed_at {
+            return None;
+        }
+        self.0.progress = next.clone();
+        Some(next)
+    }
+}
+
+/// Stores what nobody else wrote meanwhile, and gives its keys. What was refused as a whole is left as well.
+async fn store_known(
+    db: &Database,
+    last: &LastWritten,
+    changes: Vec<Change>,
+) -> Result<HashSet<Key>, WriteError> {
+    if changes.is_empty() {
+        return Ok(HashSet::new());
+    }
+    // Until it is known what became of them.
+    for change in &changes {
+        last.0.invalidate(&change.progress.key());
+    }
+    let stored: HashSet<Key> = match progress::store(db.repeatable(), &changes).await {
+        Ok(stored) => stored.into_iter().collect(),
+        // Nothing of it is stored: another process's batch took its rows in another order, perhaps.
+        Err(sqlx::Error::Database(fault)) => {
+            tracing::debug!(
+                error = &*fault as &dyn std::error::Error,
+                "known progress was not stored"
+            );
+            HashSet::new()
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    for change in changes {
+        let key = change.progress.key();
+        if stored.contains(&key) {
+            last.0.insert(key, change.progress);
+        }
+    }
+    Ok(stored)
+}
+
+/// Writes a batch in one transaction: lock, compute, store.
+async fn write_locked(db: Database, batch: Vec<Reported>) -> Result<Vec<Progress>, WriteError> {
     db.write(move |mut tx| async move {
-        let mut states = lock_all(&mut tx, &batch).await?;
+        let mut states: HashMap<Key, Change> = lock_all(&mut tx, &batch).await?;
         let mut answers = Vec::with_capacity(batch.len());
         let mut completed: Vec<&Reported> = Vec::new();
         for item in &batch {
-            let state = states
-                .get_mut(&(item.user_id, item.video.id))
-                .ok_or(sqlx::Error::RowNotFound)?;
-            let next = state
-                .watched
-                .after(&item.report, item.video.duration_seconds, item.at);
-            if next.completed_at.is_some() && state.watched.completed_at.is_none() {
+            let state = states.get_mut(&item.key()).ok_or(sqlx::Error::RowNotFound)?;
+            let next = item.applied_to(&state.progress);
+            if next.watched.completed_at.is_some() && state.progress.watched.completed_at.is_none() {
                 completed.push(item);
             }
-            state.watched = next;
-            state.updated_at = state.updated_at.max(item.at);
-            answers.push(state.clone());
+            state.progress = next.clone();
+            answers.push(next);
         }
-        let changed: Vec<Progress> = states.into_values().collect();
-        progress::store(&mut tx, &changed).await?;
+        let changed: Vec<Change> = states.into_values().collect();
+        progress::store(&mut *tx, &changed).await?;
         if !completed.is_empty() {
             tell(&mut tx, &completed).await?;
         }
@@ -91,19 +208,18 @@ pub async fn write(db: Database, batch: Vec<Reported>) -> Result<Vec<Progress>, 
     .await
 }
 
-type Key = (UserId, VideoId);
-
-async fn lock_all(tx: &mut WriteTx, batch: &[Reported]) -> Result<HashMap<Key, Progress>, sqlx::Error> {
+async fn lock_all(tx: &mut WriteTx, batch: &[Reported]) -> Result<HashMap<Key, Change>, sqlx::Error> {
     let users: Vec<Uuid> = batch.iter().map(|item| item.user_id.0).collect();
     let videos: Vec<Uuid> = batch.iter().map(|item| item.video.id.0).collect();
-    let by_key = |rows: Vec<Progress>| -> HashMap<Key, Progress> {
-        rows.into_iter().map(|p| ((p.user_id, p.video_id), p)).collect()
+    let by_key = |rows: Vec<Progress>| -> HashMap<Key, Change> {
+        let changes = rows.into_iter().map(|progress| Change {
+            after: progress.updated_at,
+            progress,
+        });
+        changes.map(|change| (change.progress.key(), change)).collect()
     };
     let found = by_key(progress::lock(tx, &users, &videos).await?);
-    if batch
-        .iter()
-        .all(|item| found.contains_key(&(item.user_id, item.video.id)))
-    {
+    if batch.iter().all(|item| found.contains_key(&item.key())) {
         return Ok(found);
     }
     // Somebody reports without having asked for the player's address.

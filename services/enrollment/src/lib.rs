@@ -14,6 +14,4 @@ mod storage;
 mod tests;
 mod usecases;
 
-fn main() -> std::process::ExitCode {
-    service_runtime::main::<app::Enrollment>()
-}
+pub use app::Enrollment as App;

@@ -12,6 +12,4 @@ mod storage;
 mod tests;
 mod usecases;
 
-fn main() -> std::process::ExitCode {
-    service_runtime::main::<app::Reporting>()
-}
+pub use app::Reporting as App;

@@ -15,6 +15,4 @@ mod usecases;
 mod videos;
 mod youtube;
 
-fn main() -> std::process::ExitCode {
-    service_runtime::main::<app::VideoProgress>()
-}
+pub use app::VideoProgress as App;

@@ -17,6 +17,4 @@ mod stack;
 mod tests;
 mod tls;
 
-fn main() -> std::process::ExitCode {
-    service_runtime::main::<app::Gateway>()
-}
+pub use app::Gateway as App;

@@ -13,6 +13,4 @@ mod storage;
 mod tests;
 mod usecases;
 
-fn main() -> std::process::ExitCode {
-    service_runtime::main::<app::Exams>()
-}
+pub use app::Exams as App;

@@ -15,6 +15,4 @@ mod tests;
 mod usecases;
 mod webhooks;
 
-fn main() -> std::process::ExitCode {
-    service_runtime::main::<app::Notification>()
-}
+pub use app::Notification as App;

@@ -15,6 +15,4 @@ mod storage;
 mod tests;
 mod usecases;
 
-fn main() -> std::process::ExitCode {
-    service_runtime::main::<app::Auth>()
-}
+pub use app::Auth as App;

@@ -17,6 +17,4 @@ mod teachers;
 mod tests;
 mod usecases;
 
-fn main() -> std::process::ExitCode {
-    service_runtime::main::<app::Catalog>()
-}
+pub use app::Catalog as App;
