@@ -25,7 +25,7 @@ FOREIGN_KINDS = {"ServiceMonitor", "PrometheusRule"}
 ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL", "SC_STORAGE__ACCESS_KEY_ID", "SC_STORAGE__SECRET_ACCESS_KEY"}
 # Without these no process starts in production, and no migration either: it checks all settings first.
 REQUIRED = {"SC_ENV", "SC_PAGE_TOKEN_KEY"}
-BINARIES = ROOT / "target/debug"
+PROGRAM = ROOT / "target/debug/sc"
 # Stand-ins for secrets that secrets.sh does not make.
 EXAMPLES = {
     "notification_smtp_url": "smtps://user:password@relay.example:465",
@@ -185,7 +185,6 @@ def interpolated(environment):
 
 def verdict(name, environment, contents, folder):
     """Faults that `config check` of the process finds; `contents` is what stands in which file of its container."""
-    binary = BINARIES / name
     environment = dict(environment)
     for key, value in environment.items():
         if key.endswith("_FILE") and value in contents:
@@ -193,15 +192,15 @@ def verdict(name, environment, contents, folder):
             path.write_text(contents[value])
             environment[key] = str(path)
     try:
-        run = subprocess.run([binary, "config", "check"], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
+        run = subprocess.run([PROGRAM, name, "config", "check"], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
                              capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired) as fault:
         return [str(fault)]
     if run.returncode == 0:
         return []
     # A binary that is older than the settings can be wrong about them.
-    built = time.strftime("%Y-%m-%d %H:%M", time.localtime(binary.stat().st_mtime))
-    return [f"target/debug/{name}, built {built}, exits with {run.returncode}: {run.stderr.strip()}"]
+    built = time.strftime("%Y-%m-%d %H:%M", time.localtime(PROGRAM.stat().st_mtime))
+    return [f"target/debug/sc {name}, built {built}, exits with {run.returncode}: {run.stderr.strip()}"]
 
 
 def main():
@@ -300,7 +299,7 @@ def main():
             report(f"{source}: all {len(those)} containers are given {' and '.join(sorted(REQUIRED))}", faults, started)
 
             started = time.monotonic()
-            built = [each for each in those if (BINARIES / each[1]).exists()]
+            built = [each for each in those if PROGRAM.exists()]
             faults = list(secret_faults) if source == "charts" else []
             for title, name, environment, mounted in built:
                 faults += [f"{title}: {fault}" for fault in verdict(name, environment, mounted, folder)]

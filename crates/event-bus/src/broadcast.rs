@@ -7,7 +7,7 @@ use lapin::types::FieldTable;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Backoff, BusError, EventBus, PATIENCE};
-use crate::topology::EXCHANGE;
+use crate::topology::{EXCHANGE, passing};
 
 impl EventBus {
     /// Calls `hear` with each event of type `E` until `shutdown`. What happens while the broker is away is missed: use it
@@ -44,9 +44,7 @@ impl EventBus {
                 ..QueueDeclareOptions::default()
             };
             // The broker makes up the name.
-            let queue = channel
-                .queue_declare("".into(), options, FieldTable::default())
-                .await?;
+            let queue = channel.queue_declare("".into(), options, passing()).await?;
             let (bind, consume) = (
                 QueueBindOptions::default(),
                 BasicConsumeOptions {

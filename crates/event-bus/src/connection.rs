@@ -1,7 +1,8 @@
 //! Connections to the broker. lapin's own recovery stays off: a fresh connection, channel and topology is simpler to be sure of.
 //!
 //! All consumers of a process share one connection, each with a channel of its own: a connection has a thread, and with it buffers and
-//! a heap. What is published has another one, as a broker that is short of memory stops to read from those that publish.
+//! a heap. The outbox has another one, and so have tasks, which are put back by publishing: a broker that is short of memory stops to read
+//! from connections that publish.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -68,6 +69,7 @@ pub struct EventBus {
     connected: Arc<AtomicBool>,
     consuming: Arc<Shared>,
     publishing: Arc<Shared>,
+    working: Arc<Shared>,
 }
 
 /// The connection that is handed to who opens a link.
@@ -108,6 +110,7 @@ impl EventBus {
             connected: Arc::default(),
             consuming: Arc::default(),
             publishing: Arc::default(),
+            working: Arc::default(),
         }
     }
 
@@ -136,6 +139,11 @@ impl EventBus {
     /// A channel to publish on.
     pub(crate) async fn publishing(&self) -> Result<Link, BusError> {
         self.open(&self.publishing, "publishing").await
+    }
+
+    /// A channel to take tasks from, and to put them back on.
+    pub(crate) async fn working(&self) -> Result<Link, BusError> {
+        self.open(&self.working, "tasks").await
     }
 
     async fn open(&self, shared: &Arc<Shared>, purpose: &str) -> Result<Link, BusError> {

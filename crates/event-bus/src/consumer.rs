@@ -4,7 +4,7 @@ mod handle;
 mod together;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -70,6 +70,8 @@ impl Consumer {
     /// One connection's life; `Ok` when it ended by `shutdown`.
     async fn session(&self, shutdown: &CancellationToken, backoff: &mut Backoff) -> Result<(), BusError> {
         let link = self.bus.consuming().await?;
+        // Whatever was not settled on the channel before is delivered again.
+        self.handling.is_unsure.store(false, Ordering::Relaxed);
         let qos = link
             .channel
             .basic_qos(self.bus.prefetch(), BasicQosOptions::default());

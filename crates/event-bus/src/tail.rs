@@ -6,7 +6,7 @@ use lapin::types::FieldTable;
 
 use crate::connection::{BusError, EventBus, PATIENCE};
 use crate::envelope::Envelope;
-use crate::topology::EXCHANGE;
+use crate::topology::{EXCHANGE, passing};
 
 impl EventBus {
     /// Calls `see` with each event whose type matches one of the patterns (`user.*`, `#` for all) until it says that this is enough.
@@ -26,9 +26,7 @@ impl EventBus {
                 ..QueueDeclareOptions::default()
             };
             // The broker makes up the name.
-            let queue = channel
-                .queue_declare("".into(), options, FieldTable::default())
-                .await?;
+            let queue = channel.queue_declare("".into(), options, passing()).await?;
             for pattern in patterns {
                 channel
                     .queue_bind(

@@ -87,7 +87,7 @@ impl TaskConsumer {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let name = self.queue.name();
-        let link = self.bus.consuming().await?;
+        let link = self.bus.working().await?;
         let starting = async {
             link.channel
                 .confirm_select(ConfirmSelectOptions::default())

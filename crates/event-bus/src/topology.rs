@@ -10,6 +10,8 @@ use lapin::{Channel, ExchangeKind};
 pub(crate) use tasks::wait_exchange;
 pub use tasks::{Lane, TASK_EXCHANGE, TASK_OWNERS, task_queue, task_queues};
 
+const PASSING_MILLIS: i32 = 60_000;
+
 /// The topic exchange of all events.
 pub const EXCHANGE: &str = "sc.events";
 /// The direct exchange of what could not be handled.
@@ -309,6 +311,13 @@ async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Resu
 fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments
+}
+
+/// Of a queue that is gone a minute after the last who listened to it.
+pub(crate) fn passing() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(PASSING_MILLIS));
     arguments
 }
 

@@ -99,7 +99,7 @@ async fn run<I, O, F, Fut>(
     I: Clone + Send + 'static,
     O: Send + 'static,
     F: Fn(Vec<I>) -> Fut,
-    Fut: Future<Output = Result<Vec<O>, WriteError>>,
+    Fut: Future<Output = Result<Vec<O>, WriteError>> + Send + 'static,
 {
     let mut batch = Vec::with_capacity(max_batch);
     let mut rest = Duration::ZERO;
@@ -115,7 +115,11 @@ async fn run<I, O, F, Fut>(
         let (began, had_company) = (Instant::now(), batch.len() > 1);
         metrics::histogram!("coalesced_batch_size", "writes" => name).record(batch.len() as f64);
         let items = batch.iter().map(|waiting| waiting.item.clone()).collect();
-        match flush(items).await {
+        // In a task, whose panic does not end the writer.
+        match tokio::spawn(flush(items))
+            .await
+            .unwrap_or_else(|fault| Err(fault.into()))
+        {
             Ok(answers) => {
                 for (waiting, answer) in batch.drain(..).zip(answers) {
                     let _ = waiting.answer.send(Ok(answer));
@@ -167,6 +171,8 @@ fn shared_problem(fault: &WriteError) -> Problem {
         }
         WriteError::Database(sqlx::Error::Database(inner)) => match inner.code().as_deref() {
             Some(code) if code.starts_with("22") => &codes::VALIDATION_FAILED,
+            // A deadlock or a lock that did not come is nobody's fault, and gone the next time.
+            Some("40001" | "40P01" | "55P03") => &codes::UNAVAILABLE,
             Some(code) if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => {
                 &codes::UNAVAILABLE
             }

@@ -143,19 +143,17 @@ impl RateLimiter {
                 () = self.near.something_close() => tokio::time::sleep(PERIOD).await,
                 () = tokio::time::sleep(CALM_TICK) => {}
             }
-            // Whoever takes over hears of everything.
-            let until = if shutdown.is_cancelled() {
-                f64::INFINITY
-            } else {
-                self.now()
-            };
-            for debts in self.near.debts(until).chunks(MAX_SETTLED) {
+            for debts in self.near.debts(self.now()).chunks(MAX_SETTLED) {
                 self.settle(debts).await;
             }
             if swept.elapsed() >= SWEEP {
                 self.near.sweep(self.now());
                 swept = Instant::now();
             }
+        }
+        // Whoever goes on hears of everything.
+        for debts in self.near.debts(f64::INFINITY).chunks(MAX_SETTLED) {
+            self.settle(debts).await;
         }
     }
 

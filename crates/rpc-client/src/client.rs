@@ -14,7 +14,7 @@ use tonic::{Code, Response, Status};
 
 use crate::breaker::{Breaker, BreakerSettings};
 use crate::budget::RetryBudget;
-use crate::connection::{CONNECT_TIMEOUT, Connection, Target};
+use crate::connection::{CONNECT_TIMEOUT, Connection, Connector, Target};
 use crate::encoded::{decode, encode};
 use crate::service_tokens::ServiceTokens;
 
@@ -93,8 +93,10 @@ impl RpcClient {
         let authority = uri.authority().cloned().ok_or_else(|| wrong(None))?;
         let scheme = uri.scheme().cloned().ok_or_else(|| wrong(None))?;
         let connector = match tls {
-            Some(tls) if scheme == Scheme::HTTPS => Some(PeerConnector::new(tls.clone(), CONNECT_TIMEOUT)),
-            _ if scheme == Scheme::HTTP => None,
+            Some(tls) if scheme == Scheme::HTTPS => {
+                Connector::Tls(PeerConnector::new(tls.clone(), CONNECT_TIMEOUT))
+            }
+            _ if scheme == Scheme::HTTP => Connector::plain(),
             _ => return Err(wrong(None)),
         };
         let target = Target {

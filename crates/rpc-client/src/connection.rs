@@ -2,6 +2,7 @@
 //! hyper through another one to a third, and both wrap its bodies; that was most of what a call cost its caller (docs/adr/0030).
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -11,11 +12,11 @@ use h2::{Ping, PingPong, Reason, RecvStream};
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use peer_tls::PeerConnector;
 use request_context::header::GRPC_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Response, Status};
@@ -26,6 +27,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+const FIRST_STREAMS: usize = 100;
 /// gRPC's prefix of a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
@@ -33,8 +35,23 @@ const PREFIX: usize = 5;
 pub struct Target {
     pub scheme: Scheme,
     pub authority: Authority,
-    /// For mutual TLS.
-    pub connector: Option<PeerConnector>,
+    pub connector: Connector,
+}
+
+/// How its addresses are tried: each for a share of the time, those of both families beside each other.
+pub enum Connector {
+    Plain(HttpConnector),
+    /// Mutual TLS.
+    Tls(PeerConnector),
+}
+
+impl Connector {
+    pub fn plain() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        Self::Plain(connector)
+    }
 }
 
 /// One connection: opened when it is needed, and another in its place when it has ended.
@@ -206,7 +223,6 @@ fn code_of_http(status: StatusCode) -> Code {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn status_of(fault: h2::Error) -> Status {
     let code = match fault.reason() {
         Some(Reason::CANCEL) if fault.is_remote() && fault.is_reset() => Code::Cancelled,
@@ -216,29 +232,23 @@ fn status_of(fault: h2::Error) -> Status {
         // The connection is gone.
         Some(_) => Code::Unavailable,
     };
-    Status::new(code, fault.to_string())
+    let mut status = Status::new(code, fault.to_string());
+    // That it is no answer of a service is seen by its source.
+    status.set_source(Arc::new(fault));
+    status
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn open(target: &Target) -> Result<SendRequest<Bytes>, BoxError> {
+    let uri = Uri::builder()
+        .scheme(target.scheme.clone())
+        .authority(target.authority.clone())
+        .path_and_query("/")
+        .build()?;
     match &target.connector {
-        None => {
-            let port = target.authority.port_u16().unwrap_or(80);
-            let host = target.authority.host().trim_matches(['[', ']']);
-            let stream = TcpStream::connect((host, port)).await?;
-            stream.set_nodelay(true)?;
-            handshake(stream).await
-        }
-        Some(connector) => {
-            let uri = Uri::builder()
-                .scheme(target.scheme.clone())
-                .authority(target.authority.clone())
-                .path_and_query("/")
-                .build()?;
-            let stream = connector.clone().oneshot(uri).await?;
-            handshake(stream.into_inner()).await
-        }
+        Connector::Plain(connector) => handshake(connector.clone().oneshot(uri).await?.into_inner()).await,
+        Connector::Tls(connector) => handshake(connector.clone().oneshot(uri).await?.into_inner()).await,
     }
 }
 
@@ -248,6 +258,8 @@ where
 {
     let (sender, mut connection) = Builder::new()
         .enable_push(false)
+        // Until the server has said how many it takes.
+        .initial_max_send_streams(FIRST_STREAMS)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(stream)

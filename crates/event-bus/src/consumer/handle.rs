@@ -37,6 +37,23 @@ pub struct Handling {
     pub is_unsure: AtomicBool,
 }
 
+/// Messages that are settled beside the others: unless they were, they must not be acknowledged with them.
+struct Pending(Option<Arc<Handling>>);
+
+impl Pending {
+    fn settled(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(handling) = &self.0 {
+            handling.is_unsure.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 pub(super) enum Outcome {
     Done,
     Duplicate,
@@ -64,14 +81,18 @@ impl Handling {
             messages.into_iter().partition(|message| message.redelivered);
         if !again.is_empty() {
             let (handling, beside, shutdown) = (Arc::clone(self), retries.clone(), shutdown.clone());
-            retries.spawn(async move { handling.handle_each(again, &beside, &shutdown).await });
+            let pending = Pending(Some(Arc::clone(self)));
+            retries.spawn(async move {
+                handling.handle_each(again, &beside, &shutdown).await;
+                pending.settled();
+            });
         }
         for _ in 0..FAULTS_TOGETHER {
+            // Nothing else that was delivered still waits to be settled. What is given up at a shutdown does: that is asked for after it.
+            let are_all = retries.is_empty() && !self.is_unsure.load(Ordering::Relaxed);
             if new.len() < 2 || shutdown.is_cancelled() {
                 break;
             }
-            // Nothing else that was delivered still waits to be settled.
-            let are_all = retries.is_empty() && !self.is_unsure.load(Ordering::Relaxed);
             let Some(fault) = self.together(&mut new, are_all).await else {
                 break;
             };
@@ -222,12 +243,14 @@ impl Handling {
                 self.count(event_type, "retried");
                 // Beside the lane, so that the pause holds up nobody else.
                 let (handling, shutdown) = (Arc::clone(self), shutdown.clone());
+                let pending = Pending(Some(Arc::clone(self)));
                 retries.spawn(async move {
                     tokio::select! {
                         () = shutdown.cancelled() => {}
                         () = tokio::time::sleep(pause_after(attempt)) => {}
                     }
                     handling.reject(&message, true).await;
+                    pending.settled();
                 });
             }
         }

@@ -138,14 +138,24 @@ pub async fn store(db: impl PgExecutor<'_>, all: &[Change]) -> Result<Vec<(UserI
     let completed: Vec<Option<OffsetDateTime>> = all.iter().map(|p| p.watched.completed_at).collect();
     let updated: Vec<OffsetDateTime> = all.iter().map(|p| p.updated_at).collect();
     let rows = sqlx::query!(
-        "UPDATE video_progress.progress p
+        "WITH told AS MATERIALIZED (
+             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::int[], $6::float8[], $7::timestamptz[],
+                                  $8::timestamptz[], $9::timestamptz[])
+                  AS t (user_id, video_id, segments, position, length, percent, completed_at, updated_at, before)
+         ), locked AS MATERIALIZED (
+             -- In one order for everybody, so that no two batches wait for each other.
+             SELECT p.user_id, p.video_id FROM video_progress.progress p
+             WHERE (p.user_id, p.video_id) IN (SELECT user_id, video_id FROM told)
+             ORDER BY p.user_id, p.video_id FOR UPDATE
+         )
+         UPDATE video_progress.progress p
          SET segments = t.segments::int[], position_seconds = t.position, reported_seconds = t.length,
              best_percent = t.percent, completed_at = t.completed_at, updated_at = t.updated_at
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::int[], $6::float8[], $7::timestamptz[], $8::timestamptz[],
-                     $9::timestamptz[])
-              AS t (user_id, video_id, segments, position, length, percent, completed_at, updated_at, before)
+         FROM told t JOIN locked USING (user_id, video_id)
          WHERE p.user_id = t.user_id AND p.video_id = t.video_id
-           AND (p.updated_at = t.before OR (p.updated_at = t.updated_at AND p.segments = t.segments::int[]))
+           AND (p.updated_at = t.before
+                OR (p.updated_at = t.updated_at AND p.segments = t.segments::int[] AND p.best_percent = t.percent
+                    AND p.completed_at IS NOT DISTINCT FROM t.completed_at))
          RETURNING p.user_id, p.video_id",
         &users,
         &videos,

@@ -98,8 +98,8 @@ impl LastWritten {
     }
 }
 
-/// Writes a batch: the reports about what this process wrote last in one statement, the others, and those that complete a video, in a
-/// transaction. Reports of one student and video apply in their order.
+/// Writes a batch: the reports about what this process wrote last in one statement, the others, and those that complete a video or tell
+/// no segments, in a transaction. Reports of one student and video apply in their order.
 pub async fn write(
     db: Database,
     last: LastWritten,
@@ -138,8 +138,12 @@ pub async fn write(
 struct Known(Change);
 
 impl Known {
-    /// The state after a report; `None` when it completes the video, which others are told of.
+    /// The state after a report; `None` when it completes the video, which others are told of, or goes on from the last position: after a
+    /// batch that was stored in part it would be repeated, and go on twice.
     fn take(&mut self, item: &Reported) -> Option<Progress> {
+        if item.report.segments.is_empty() {
+            return None;
+        }
         let next = item.applied_to(&self.0.progress);
         if next.watched.completed_at != self.0.progress.watched.completed_at {
             return None;
