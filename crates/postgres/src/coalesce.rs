@@ -183,3 +183,48 @@ fn shared_problem(fault: &WriteError) -> Problem {
     tracing::error!(error = %fault, "a batch could not be written");
     Problem::new(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::future::join_all;
+
+    use super::*;
+
+    fn one_writer() -> CoalesceSettings {
+        CoalesceSettings {
+            writers: 1,
+            ..CoalesceSettings::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_a_batch_is_written_shares_the_next() {
+        let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let seen = Arc::clone(&sizes);
+        let coalescer = Coalescer::start("test", one_writer(), move |batch: Vec<usize>| {
+            seen.lock().unwrap().push(batch.len());
+            async move {
+                tokio::task::yield_now().await;
+                Ok(batch.into_iter().map(|item| item * 2).collect())
+            }
+        });
+        let answers = join_all((0..1_000).map(|item| coalescer.write("one key", item))).await;
+        let answers: Vec<usize> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers, (0..1_000).map(|item| item * 2).collect::<Vec<_>>());
+        let sizes = sizes.lock().unwrap();
+        assert_eq!(sizes.iter().sum::<usize>(), 1_000);
+        assert!(sizes.len() < 10, "{sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_panics_does_not_end_its_writer() {
+        let coalescer = Coalescer::start("test", one_writer(), |batch: Vec<u32>| async move {
+            assert!(!batch.contains(&13), "the unlucky one");
+            Ok(batch)
+        });
+        assert_eq!(coalescer.write(1, 13).await.unwrap_err().code().name, "internal");
+        assert_eq!(coalescer.write(1, 14).await.unwrap(), 14);
+    }
+}
