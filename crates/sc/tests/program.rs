@@ -20,7 +20,10 @@ fn the_first_argument_names_the_process() {
     let (is_good, said) = help("catalog");
     assert!(is_good && said.contains("import"), "{said}");
     let (is_good, said) = help("auth");
-    assert!(is_good && said.contains("keys") && !said.contains("import"), "{said}");
+    assert!(
+        is_good && said.contains("keys") && !said.contains("import"),
+        "{said}"
+    );
     for nobody in ["", "sc", "examination"] {
         let (is_good, said) = help(nobody);
         assert!(!is_good && said.contains("video-progress"), "{nobody}: {said}");
