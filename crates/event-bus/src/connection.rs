@@ -154,18 +154,9 @@ impl EventBus {
 
     async fn try_open(&self, shared: &Arc<Shared>, purpose: &str) -> Result<Link, BusError> {
         let connection = shared.get(self.connect(purpose)).await?;
-        let creating = tokio::time::timeout(PATIENCE, connection.create_channel()).await;
-        let channel = match creating {
-            Ok(Ok(channel)) => channel,
-            Ok(Err(fault)) => {
-                shared.forget(&connection);
-                return Err(fault.into());
-            }
-            Err(fault) => {
-                shared.forget(&connection);
-                return Err(fault.into());
-            }
-        };
+        let creating =
+            async { Ok::<_, BusError>(tokio::time::timeout(PATIENCE, connection.create_channel()).await??) };
+        let channel = creating.await.inspect_err(|_| shared.forget(&connection))?;
         Ok(Link {
             connection: Some(connection),
             shared: Arc::clone(shared),

@@ -168,7 +168,7 @@ async fn store_known(
     }
     let stored: HashSet<Key> = match progress::store(db.repeatable(), &changes).await {
         Ok(stored) => stored.into_iter().collect(),
-        // Nothing of it is stored: another process's batch took its rows in another order, perhaps.
+        // Nothing of it is stored: a lock that did not come, perhaps.
         Err(sqlx::Error::Database(fault)) => {
             tracing::debug!(
                 error = &*fault as &dyn std::error::Error,
