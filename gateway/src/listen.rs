@@ -1,39 +1,36 @@
 //! The accept loop. Our own, as `axum::serve` gives hyper no timer, and without one a client can send its head for ever.
 
+mod connection;
 mod heads;
 mod linger;
+mod parked;
 mod untaken;
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dashmap::DashMap;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::HttpSettings;
 use crate::stack::Edge;
 use crate::tls;
-use heads::{Phase, TimedHeads};
-use untaken::Answers;
+use connection::{Connection, Terms};
 
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const MAX_STREAMS: u32 = 128;
 const MAX_HEADER_BYTES: u32 = 32 << 10;
+const MAX_BUFFER: usize = 64 << 10;
 /// Streams that a client may open and reset before it is cut off (CVE-2023-44487).
 const MAX_RESET_STREAMS: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -48,9 +45,7 @@ pub struct Peer {
 pub struct Listener {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    builder: Builder<TokioExecutor>,
-    header_timeout: Duration,
-    write_timeout: Duration,
+    terms: Arc<Terms>,
     places: Arc<Semaphore>,
     per_ip: PerIp,
 }
@@ -60,13 +55,18 @@ impl Listener {
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
-        let header_timeout = Duration::from_secs(settings.header_timeout_seconds);
+        let keep_alive = Duration::from_secs(settings.keep_alive_seconds);
+        let terms = Terms {
+            first: first(keep_alive),
+            next: next(),
+            keep_alive,
+            header_timeout: Duration::from_secs(settings.header_timeout_seconds),
+            write_timeout: Duration::from_secs(settings.write_timeout_seconds),
+        };
         Ok(Self {
             listener,
             tls: tls::acceptor(settings)?,
-            builder: builder(Duration::from_secs(settings.keep_alive_seconds)),
-            header_timeout,
-            write_timeout: Duration::from_secs(settings.write_timeout_seconds),
+            terms: Arc::new(terms),
             places: Arc::new(Semaphore::new(settings.max_connections)),
             per_ip: PerIp {
                 open: Arc::default(),
@@ -83,14 +83,14 @@ impl Listener {
 
     /// Serves until `stop`, then lets what is under way finish.
     pub async fn serve(self, edge: Edge, stop: CancellationToken) -> Result<()> {
-        let graceful = GracefulShutdown::new();
+        let open = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) => self.connection(stream, address, &edge, &graceful),
+                Ok((stream, address)) => self.connection(stream, address, &edge, &stop, &open),
                 Err(fault) => {
                     // Out of file descriptors, most often: a pause lets some go.
                     tracing::warn!(
@@ -102,11 +102,19 @@ impl Listener {
             }
         }
         drop(self.listener);
-        graceful.shutdown().await;
+        open.close();
+        open.wait().await;
         Ok(())
     }
 
-    fn connection(&self, stream: TcpStream, address: SocketAddr, edge: &Edge, graceful: &GracefulShutdown) {
+    fn connection(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        edge: &Edge,
+        stop: &CancellationToken,
+        open: &TaskTracker,
+    ) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             metrics::counter!("connections_refused_total", "why" => "full").increment(1);
             return;
@@ -122,13 +130,13 @@ impl Listener {
         };
         let _ = stream.set_nodelay(true);
         let mut stream = Box::pin(TimeoutStream::new(stream));
-        stream.as_mut().set_write_timeout_pinned(Some(self.write_timeout));
+        stream
+            .as_mut()
+            .set_write_timeout_pinned(Some(self.terms.write_timeout));
         let connection = Connection {
-            builder: self.builder.clone(),
-            header_timeout: self.header_timeout,
-            write_timeout: self.write_timeout,
+            terms: Arc::clone(&self.terms),
             edge: edge.clone(),
-            watcher: graceful.watcher(),
+            stop: stop.clone(),
             held,
         };
         match self.tls.clone() {
@@ -137,14 +145,14 @@ impl Listener {
                     address,
                     is_tls: false,
                 };
-                tokio::spawn(connection.serve(stream, peer));
+                open.spawn(connection.serve(stream, peer));
             }
             Some(tls) => {
                 let peer = Peer {
                     address,
                     is_tls: true,
                 };
-                tokio::spawn(async move {
+                open.spawn(async move {
                     // Boxed, as it is soon over and the connection is not.
                     let handshake = Box::pin(tls.accept(stream));
                     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshake).await {
@@ -156,81 +164,14 @@ impl Listener {
     }
 }
 
-/// What one connection is served with.
-struct Connection {
-    builder: Builder<TokioExecutor>,
-    header_timeout: Duration,
-    write_timeout: Duration,
-    edge: Edge,
-    watcher: Watcher,
-    held: Held,
-}
-
-impl Connection {
-    /// No `async fn`, which would hold all of this twice for as long as the connection is open.
-    fn serve<S>(self, stream: S, peer: Peer) -> impl Future<Output = ()> + Send
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let Self {
-            builder,
-            header_timeout,
-            write_timeout,
-            edge,
-            watcher,
-            held,
-        } = self;
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&has_asked);
-        let answers = Answers::new();
-        let on_their_way = answers.clone();
-        let phase = Phase::new();
-        let stream = TimedHeads::new(stream, phase.clone(), header_timeout);
-        let service = service_fn(move |request: Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            let answering = phase.answering(request.version());
-            let answer = edge.answer(linger::request(request), Some(peer));
-            let answers = on_their_way.clone();
-            async move { Ok::<_, Infallible>(answers.watch(answer.await, answering)) }
-        });
-        let connection = builder
-            .serve_connection_with_upgrades(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = Box::pin(watcher.watch(connection));
-        async move {
-            let _held = held;
-            // hyper's own limit begins once the HTTP version is known: a client that sends nothing would stay for ever.
-            let idleness = async {
-                tokio::time::sleep(header_timeout).await;
-                if !has_asked.load(Ordering::Relaxed) {
-                    return "it asked for nothing";
-                }
-                answers.stall(write_timeout).await;
-                "it did not take its answers"
-            };
-            tokio::select! {
-                ended = connection => {
-                    if let Err(fault) = ended {
-                        let error = fault.as_ref() as &dyn std::error::Error;
-                        tracing::debug!(peer = %peer.address, error, "a connection ended badly");
-                    }
-                }
-                why = idleness => {
-                    metrics::counter!("connections_cut_total").increment(1);
-                    tracing::debug!(peer = %peer.address, why, "a connection was cut");
-                }
-            }
-        }
-    }
-}
-
-fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+/// Whatever the client speaks.
+fn first(keep_alive: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(keep_alive)
-        .max_buf_size(64 << 10);
+        .max_buf_size(MAX_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -242,8 +183,15 @@ fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
     builder
 }
 
+/// After a request in HTTP/1. How long it may rest and take for a head is seen to outside.
+fn next() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None).max_buf_size(MAX_BUFFER);
+    builder
+}
+
 /// The places that a connection takes while it lives.
-struct Held {
+pub struct Held {
     _place: OwnedSemaphorePermit,
     _of_ip: OfIp,
     _counted: Counted,

@@ -187,9 +187,10 @@ async fn serve(
     body: Body,
 ) -> Result<Response, Problem> {
     let method = endpoint.method;
-    let _place = gateway.shedding.enter(method.policy.rate_class, method.service)?;
+    let mut place = gateway.shedding.enter(method.policy.rate_class, method.service)?;
     let idempotency_key = idempotency_key(headers)?;
     let body = body::read(&method.policy, headers, uri.query(), body, gateway.body_timeout).await?;
+    place.has_arrived();
     let request = (endpoint.bind)(RestInput {
         path,
         query: body.query.as_deref(),

@@ -18,5 +18,6 @@ mod limits;
 mod live;
 mod paths;
 mod raw;
+mod resting;
 mod slow;
 mod smuggling;

@@ -1,3 +1,4 @@
+use std::ops::Deref;
 use std::sync::Arc;
 
 use problem::{Problem, codes};
@@ -50,7 +51,7 @@ pub struct User {
     #[serde(default)]
     pub key_id: String,
     pub roles: Vec<String>,
-    pub permissions: Vec<String>,
+    pub permissions: Granted,
     /// To the microsecond: a token issued in the second of a revocation is judged rightly.
     pub issued_at: OffsetDateTime,
     pub expires_at: OffsetDateTime,
@@ -59,5 +60,30 @@ pub struct User {
 impl User {
     pub fn has(&self, permission: &str) -> bool {
         self.permissions.iter().any(|own| own == permission)
+    }
+}
+
+/// The permissions that a token carries. Those with the same ones share them: a role has thousands of bearers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Granted(Arc<[String]>);
+
+impl From<Vec<String>> for Granted {
+    fn from(permissions: Vec<String>) -> Self {
+        Self(permissions.into())
+    }
+}
+
+impl From<Granted> for Vec<String> {
+    fn from(granted: Granted) -> Self {
+        granted.to_vec()
+    }
+}
+
+impl Deref for Granted {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
     }
 }

@@ -8,7 +8,7 @@ pub mod permissions;
 mod revocations;
 mod verify;
 
-pub use caller::{Caller, User};
+pub use caller::{Caller, Granted, User};
 pub use claims::{Claims, TokenKind};
 pub use issue::{Issuer, SigningKey, SigningKeyError, UserToken};
 pub use keys::{BoxError, Jwk, KeySource};

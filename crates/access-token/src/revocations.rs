@@ -73,10 +73,13 @@ impl Revocation {
     }
 }
 
+/// By kind and subject.
+type Entries = HashMap<RevocationKind, HashMap<String, Revocation>>;
+
 /// The live revocations, shared by all who verify in this process.
 #[derive(Debug, Clone, Default)]
 pub struct Revocations {
-    entries: Arc<RwLock<HashMap<(RevocationKind, String), Revocation>>>,
+    entries: Arc<RwLock<Entries>>,
     withdrawn_keys: Arc<watch::Sender<usize>>,
 }
 
@@ -85,14 +88,13 @@ impl Revocations {
     pub fn apply(&self, new: Revocation) {
         let is_key = new.kind == RevocationKind::Key;
         let mut entries = self.entries.write();
-        let before = entries.len();
-        let known = entries
-            .entry((new.kind, new.subject.clone()))
-            .or_insert_with(|| new.clone());
+        let of_kind = entries.entry(new.kind).or_default();
+        let before = of_kind.len();
+        let known = of_kind.entry(new.subject.clone()).or_insert_with(|| new.clone());
         if new.revoked_at > known.revoked_at {
             *known = new;
         }
-        if is_key && entries.len() > before {
+        if is_key && of_kind.len() > before {
             self.withdrawn_keys.send_modify(|count| *count += 1);
         }
     }
@@ -137,7 +139,7 @@ impl Revocations {
         if entries.is_empty() {
             return false;
         }
-        let has = |kind, subject: &str| entries.get(&(kind, subject.to_owned()));
+        let has = |kind, subject: &str| entries.get(&kind)?.get(subject);
         session.is_some_and(|session| has(RevocationKind::Session, session).is_some())
             || has(RevocationKind::Token, token).is_some()
             || has(RevocationKind::Key, key).is_some()
@@ -149,11 +151,14 @@ impl Revocations {
 
     /// Forgets entries whose tokens have all expired.
     pub fn purge(&self, now: OffsetDateTime) {
-        self.entries.write().retain(|_, entry| entry.expires_at > now);
+        self.entries.write().retain(|_, of_kind| {
+            of_kind.retain(|_, entry| entry.expires_at > now);
+            !of_kind.is_empty()
+        });
     }
 
     pub fn len(&self) -> usize {
-        self.entries.read().len()
+        self.entries.read().values().map(HashMap::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {

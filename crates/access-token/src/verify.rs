@@ -12,13 +12,15 @@ use time::OffsetDateTime;
 
 use crate::claims::audience_of_service;
 use crate::keys::{BoxError, KeyError, KeySource, Keys};
-use crate::{Caller, Claims, Revocations, TokenKind, User};
+use crate::{Caller, Claims, Granted, Revocations, TokenKind, User};
 
 /// No token of ours is near this.
 const MAX_BYTES: usize = 8 * 1024;
 /// Clocks of our machines may differ by this much.
 const LEEWAY_SECONDS: i64 = 5;
 const CACHED_TOKENS: u64 = 50_000;
+/// Roles, and what programs were given.
+const CACHED_SCOPES: u64 = 1_000;
 
 /// Verifies tokens. A verified one is remembered by its hash until it expires, as a signature costs about 50 us.
 pub struct Verifier {
@@ -29,10 +31,12 @@ pub struct Verifier {
     of_services: Option<Validation>,
     clock: Clock,
     verified: Cache<[u8; 32], Arc<Verified>>,
+    scopes: Cache<String, Granted>,
 }
 
 struct Verified {
     key_id: String,
+    /// Whom it belongs to and its times: the rest is in the caller, or was looked at once.
     claims: Claims,
     caller: Caller,
 }
@@ -64,6 +68,7 @@ impl Verifier {
             of_services: None,
             clock,
             verified,
+            scopes: Cache::new(CACHED_SCOPES),
         }
     }
 
@@ -144,16 +149,31 @@ impl Verifier {
         let claims = jsonwebtoken::decode::<Claims>(token, &key, validation)
             .map_err(|fault| refused("signature or claims").with_source(fault))?
             .claims;
-        let caller = caller_of(kind, &claims, &kid).ok_or_else(|| refused("claims of another kind"))?;
+        let granted = self
+            .scopes
+            .get_with_by_ref(&claims.scope, || granted(&claims.scope));
+        let caller =
+            caller_of(kind, &claims, &kid, granted).ok_or_else(|| refused("claims of another kind"))?;
         Ok(Verified {
             key_id: kid,
-            claims,
+            claims: Claims {
+                iss: String::new(),
+                aud: String::new(),
+                roles: Vec::new(),
+                scope: String::new(),
+                ..claims
+            },
             caller,
         })
     }
 }
 
-fn caller_of(kind: TokenKind, claims: &Claims, key_id: &str) -> Option<Caller> {
+fn granted(scope: &str) -> Granted {
+    let permissions: Vec<String> = scope.split_whitespace().map(str::to_owned).collect();
+    permissions.into()
+}
+
+fn caller_of(kind: TokenKind, claims: &Claims, key_id: &str, granted: Granted) -> Option<Caller> {
     match kind {
         TokenKind::Service => {
             let name = claims
@@ -169,7 +189,7 @@ fn caller_of(kind: TokenKind, claims: &Claims, key_id: &str) -> Option<Caller> {
             token_id: claims.jti.clone(),
             key_id: key_id.to_owned(),
             roles: claims.roles.clone(),
-            permissions: claims.scope.split_whitespace().map(str::to_owned).collect(),
+            permissions: granted,
             issued_at: OffsetDateTime::from_unix_timestamp_nanos(i128::from(claims.issued_us()) * 1_000)
                 .ok()?,
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).ok()?,

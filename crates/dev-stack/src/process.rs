@@ -82,6 +82,13 @@ fn state_of(pid: i32) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
+/// A command, to be given a program, that waits for a processor behind those of a lower niceness.
+pub fn behind(niceness: &str) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", niceness]);
+    command
+}
+
 /// Starts a command that goes on by itself: its own process group, no input, output appended to a file.
 pub fn start_detached(command: &mut Command, log: &Path) -> Result<std::process::Child> {
     let log = open_log(log)?;

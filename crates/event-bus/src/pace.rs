@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-const TIMES: u32 = 4;
-const LONGEST: Duration = Duration::from_millis(100);
+const TIMES: u32 = 8;
+const LONGEST: Duration = Duration::from_millis(200);
 
 /// After a batch that took so long, and was not full.
 pub fn rest(took: Duration) -> Duration {

@@ -1,8 +1,9 @@
 //! Group commit for hot small writes: what arrives while a batch commits makes up the next one (docs/adr/0008).
 //!
 //! Nothing is buffered beyond a commit: an item is answered after the transaction that holds it. Without load a batch has one item
-//! and nobody waits for company. Where there was company a moment ago, a batch waits for as long as the last one took, within
-//! [`LONGEST_REST`]: the busier the database, the more share a commit.
+//! and nobody waits for company. Where there was company a moment ago, a batch waits until as many have come again, [`TIMES`] as long as
+//! the last one took and [`LONGEST_REST`] at most: the busier the database, the more share a commit. Those who write one thing after the
+//! other are soon all there, and wait for nobody else.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -10,11 +11,15 @@ use std::time::{Duration, Instant};
 
 use problem::{Problem, codes};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::WriteError;
 
+const TIMES: u32 = 4;
+/// A quarter of the company that there was is not waited for the next time.
+const FORGOTTEN: usize = 4;
 /// A wait that nobody notices.
-const LONGEST_REST: Duration = Duration::from_millis(5);
+const LONGEST_REST: Duration = Duration::from_millis(20);
 
 /// How writes are gathered.
 #[derive(Debug, Clone, Copy)]
@@ -102,17 +107,20 @@ async fn run<I, O, F, Fut>(
     Fut: Future<Output = Result<Vec<O>, WriteError>> + Send + 'static,
 {
     let mut batch = Vec::with_capacity(max_batch);
-    let mut rest = Duration::ZERO;
+    let (mut rest, mut company) = (Duration::ZERO, 1);
     while queue.recv_many(&mut batch, max_batch).await > 0 {
-        if !rest.is_zero() && batch.len() < max_batch {
-            tokio::time::sleep(rest).await;
-            while batch.len() < max_batch
-                && let Ok(waiting) = queue.try_recv()
-            {
-                batch.push(waiting);
+        let more = async {
+            while batch.len() < company {
+                let room = max_batch - batch.len();
+                if queue.recv_many(&mut batch, room).await == 0 {
+                    return;
+                }
             }
-        }
-        let (began, had_company) = (Instant::now(), batch.len() > 1);
+        };
+        // What has come when the time is over stays in the batch.
+        let _ = timeout(rest, more).await;
+        let began = Instant::now();
+        company = batch.len().max(company - company.div_ceil(FORGOTTEN));
         metrics::histogram!("coalesced_batch_size", "writes" => name).record(batch.len() as f64);
         let items = batch.iter().map(|waiting| waiting.item.clone()).collect();
         // In a task, whose panic does not end the writer.
@@ -145,11 +153,7 @@ async fn run<I, O, F, Fut>(
                 }
             }
         }
-        rest = if had_company {
-            began.elapsed().min(LONGEST_REST)
-        } else {
-            Duration::ZERO
-        };
+        rest = (began.elapsed() * TIMES).min(LONGEST_REST);
     }
 }
 
@@ -216,6 +220,35 @@ mod tests {
         let sizes = sizes.lock().unwrap();
         assert_eq!(sizes.iter().sum::<usize>(), 1_000);
         assert!(sizes.len() < 10, "{sizes:?}");
+    }
+
+    /// Those who write one thing after the other share their batches; who is left alone has each alone.
+    #[tokio::test]
+    async fn a_batch_waits_for_the_company_that_there_was() {
+        let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let seen = Arc::clone(&sizes);
+        let coalescer = Coalescer::start("test", one_writer(), move |batch: Vec<usize>| {
+            seen.lock().unwrap().push(batch.len());
+            async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                Ok(batch)
+            }
+        });
+        let writing = |count| {
+            let coalescer = coalescer.clone();
+            async move {
+                for item in 0..count {
+                    // The others need a moment to come back.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    coalescer.write("one key", item).await.unwrap();
+                }
+            }
+        };
+        join_all((0..8).map(|_| writing(20))).await;
+        let together = std::mem::take(&mut *sizes.lock().unwrap());
+        assert!(together.len() <= 40, "{together:?}");
+        writing(20).await;
+        assert_eq!(sizes.lock().unwrap().len(), 20);
     }
 
     #[tokio::test]

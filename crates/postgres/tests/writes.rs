@@ -109,6 +109,40 @@ async fn a_forgotten_transaction_ends_with_its_release() {
     assert_eq!(in_transaction(&test).await, 0);
 }
 
+/// How the server plans statements here, asked on the only connection there is.
+async fn planning(connection: &mut sqlx::PgConnection) -> String {
+    sqlx::query_scalar("SELECT current_setting('plan_cache_mode')")
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn plans_are_made_once_in_a_write_and_for_values_outside() {
+    let test = TestDatabase::new("notification").await;
+    let db = prepared(&test, 1).await;
+    for commits in [true, false] {
+        let written: Result<[String; 2], WriteError> = db
+            .write(move |mut tx| async move {
+                let first = planning(&mut tx).await;
+                tx.plan_for_values().await?;
+                let both = [first, planning(&mut tx).await];
+                if commits {
+                    tx.commit(both).await
+                } else {
+                    tx.rollback(both).await
+                }
+            })
+            .await;
+        assert_eq!(written.unwrap(), ["force_generic_plan", "auto"]);
+        let outside: String = sqlx::query_scalar("SELECT current_setting('plan_cache_mode')")
+            .fetch_one(db.primary())
+            .await
+            .unwrap();
+        assert_eq!(outside, "auto");
+    }
+}
+
 #[tokio::test]
 async fn a_swallowed_error_is_no_acknowledged_write() {
     let test = TestDatabase::new("notification").await;

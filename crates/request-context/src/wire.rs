@@ -74,10 +74,10 @@ impl RequestContext {
         put(&REQUEST_ID, self.request_id.as_deref().and_then(text).map(unlike));
         put(
             &AUTHORIZATION,
-            self.authorization.as_deref().and_then(with_scheme),
+            self.authorization.as_deref().and_then(with_scheme).map(unlike),
         );
         let ip = self.client_ip.map(|ip| ip.to_string());
-        put(&CLIENT_IP, ip.and_then(|ip| ip.try_into().ok()));
+        put(&CLIENT_IP, ip.and_then(|ip| ip.try_into().ok()).map(unlike));
         put(&CLIENT_AGENT, self.user_agent.as_deref().and_then(text));
         let micros = self.arrived_at.map(|at| at.unix_timestamp_nanos() / 1_000);
         let micros = micros.and_then(|micros| i64::try_from(micros).ok());
@@ -107,7 +107,7 @@ impl RequestContext {
     }
 }
 
-/// What no other call repeats would only push the rest out of HPACK's table.
+/// What hardly another call repeats would only push the rest out of HPACK's table.
 fn unlike(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value

@@ -18,6 +18,17 @@ const QUICK: Options = Options {
     redis: None,
 };
 
+pub const TLS: &[(&str, &str)] = &[
+    (
+        "SC_HTTP__TLS_CERT",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/tls/cert.pem"),
+    ),
+    (
+        "SC_HTTP__TLS_KEY",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/tls/key.pem"),
+    ),
+];
+
 #[tokio::test]
 async fn clients_that_do_not_send_their_head_are_cut_off() {
     let edge = Edge::start_with(QUICK).await;
@@ -117,16 +128,7 @@ async fn http2_is_spoken_over_plain_tcp() {
 #[tokio::test]
 async fn tls_offers_http2_and_asks_to_stay() {
     let edge = Edge::start_with(Options {
-        settings: &[
-            (
-                "SC_HTTP__TLS_CERT",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/tls/cert.pem"),
-            ),
-            (
-                "SC_HTTP__TLS_KEY",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/tls/key.pem"),
-            ),
-        ],
+        settings: TLS,
         ..Options::default()
     })
     .await;

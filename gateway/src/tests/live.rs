@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::live::{Push, Tickets, push};
-use access_token::{Revocation, RevocationKind, User};
+use access_token::{Granted, Revocation, RevocationKind, User};
 use cache::fred::interfaces::PubsubInterface;
 use cache::{Redis, RedisSettings};
 use contracts::notification::v1::Notification;
@@ -280,7 +280,7 @@ async fn a_ticket_opens_one_socket_while_its_session_lives() {
         token_id: "t".into(),
         key_id: String::new(),
         roles: vec![],
-        permissions: vec![],
+        permissions: Granted::default(),
         issued_at: now,
         expires_at: now + time::Duration::minutes(15),
     };

@@ -5,7 +5,7 @@ mod youtube;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access_token::{Caller, User};
+use access_token::{Caller, Granted, User};
 use clock::Clock;
 use futures::future::join_all;
 use postgres::PageTokens;
@@ -47,7 +47,7 @@ fn caller(id: UserId, clock: &Clock) -> Caller {
         token_id: String::new(),
         key_id: String::new(),
         roles: Vec::new(),
-        permissions: Vec::new(),
+        permissions: Granted::default(),
         issued_at: clock.now(),
         expires_at: clock.now() + time::Duration::hours(1),
     }))

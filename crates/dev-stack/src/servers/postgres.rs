@@ -186,12 +186,14 @@ pub(crate) fn psql(bin: &Path) -> PathBuf {
 
 /// A command as an unprivileged user when we are root.
 fn run_as(program: &Path) -> Command {
+    let mut command = process::behind("5");
     if !Uid::effective().is_root() {
-        return Command::new(program);
+        command.arg(program);
+        return command;
     }
-    let mut command = Command::new("setpriv");
     let user = unprivileged();
     command
+        .arg("setpriv")
         .args([
             &format!("--reuid={user}"),
             &format!("--regid={user}"),

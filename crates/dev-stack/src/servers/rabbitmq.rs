@@ -2,7 +2,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -70,7 +69,8 @@ impl PrivateRabbit {
                  management.tcp.port = {management_port}\ndisk_free_limit.absolute = 64MB\nlog.console.level = warning\n"
             ),
         )?;
-        let mut command = Command::new(SERVER);
+        let mut command = process::behind("5");
+        command.arg(SERVER);
         command
             .env("HOME", &home)
             .env("RABBITMQ_NODENAME", name)

@@ -1,14 +1,14 @@
 //! The services as child processes: started, and started again when one dies.
 
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 
 use super::environment::Environment;
-use crate::process::{Known, start_detached};
+use crate::process::{Known, behind, start_detached};
 use crate::status::Status;
 
 pub struct Children {
@@ -57,9 +57,12 @@ impl Children {
         Ok(())
     }
 
+    /// Starts one beside others that share its processors.
     fn spawn(&self, name: &str, environment: &Environment) -> Result<(Child, Known)> {
-        let mut command = Command::new(&self.program);
-        command.args([name, "serve"]);
+        // `nice` would start, and not find it.
+        ensure!(self.program.is_file(), "there is no {}", self.program.display());
+        let mut command = behind(niceness(name));
+        command.arg(&self.program).args([name, "serve"]);
         environment.give_to(&mut command);
         let child = start_detached(&mut command, &self.logs.join(format!("{name}.log")))?;
         let process = Known::of(child.id())?;
@@ -124,5 +127,15 @@ impl Drop for Children {
     /// Also when the start failed half-way: nothing is left behind.
     fn drop(&mut self) {
         self.stop_all();
+    }
+}
+
+/// Who waits for a processor first. The gateway before the services, as it tells how much they are given and has to say no at once; what
+/// nobody waits for last (docs/PERFORMANCE.md). In a cluster the requests for processor time of the charts do this.
+fn niceness(name: &str) -> &'static str {
+    match name {
+        "gateway" => "0",
+        "notification" | "reporting" => "10",
+        _ => "5",
     }
 }

@@ -278,7 +278,7 @@ async fn a_program_rests_with_its_maker_and_loses_what_they_lose() {
                 .user()
                 .unwrap()
                 .permissions
-                .clone(),
+                .to_vec(),
         )
     };
     let (first, permissions) = granted().await;

@@ -61,8 +61,8 @@ async fn a_changed_role_renews_the_tokens_of_its_holders_alone() {
     school.verify(&ada.access_token).await.unwrap();
     let renewed = refresh(&school.auth, deniz.refresh_token).await.unwrap();
     assert_eq!(
-        school.caller(&renewed).await.user().unwrap().permissions,
-        wanted.permissions
+        school.caller(&renewed).await.user().unwrap().permissions[..],
+        wanted.permissions[..]
     );
     // The same again is no change: what was just renewed stays good.
     school.clock.advance(Duration::from_secs(1));

@@ -69,7 +69,11 @@ async fn no_token_outlives_a_change_of_its_permissions() {
         changed.unwrap();
         for tokens in renewed.into_iter().map(Result::unwrap) {
             if let Ok(caller) = school.verify(&tokens.access_token).await {
-                assert_eq!(caller.user().unwrap().permissions, permissions, "round {round}");
+                assert_eq!(
+                    caller.user().unwrap().permissions[..],
+                    permissions[..],
+                    "round {round}"
+                );
             }
             refresh_token = tokens.refresh_token;
         }

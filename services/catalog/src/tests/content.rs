@@ -22,7 +22,7 @@ fn caller(id: Uuid, now: OffsetDateTime) -> Caller {
         key_id: String::new(),
         token_id: String::new(),
         roles: Vec::new(),
-        permissions: vec![permissions::COURSES_WRITE.into()],
+        permissions: vec![permissions::COURSES_WRITE.to_owned()].into(),
         issued_at: now,
         expires_at: now + Duration::hours(1),
     }))

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access_token::{Caller, User};
+use access_token::{Caller, Granted, User};
 use clock::Clock;
 use postgres::{Database, PageTokens};
 use problem::Problem;
@@ -45,7 +45,7 @@ pub fn caller(id: UserId) -> Caller {
         token_id: String::new(),
         key_id: String::new(),
         roles: Vec::new(),
-        permissions: Vec::new(),
+        permissions: Granted::default(),
         issued_at: now(),
         expires_at: now() + time::Duration::hours(1),
     }))

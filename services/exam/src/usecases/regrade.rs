@@ -79,6 +79,7 @@ async fn regrade_batch(
     after: Option<AttemptId>,
     actor: UserId,
 ) -> Result<Round, ChangeError> {
+    tx.plan_for_values().await?;
     let batch = attempts::lock_closed(tx, exam, after, BATCH).await?;
     let Some(last) = batch.last().map(|attempt| attempt.id) else {
         return Ok((None, 0, Vec::new()));

@@ -46,6 +46,7 @@ async fn release(tx: &mut WriteTx, id: ExamId) -> Result<bool, ChangeError> {
         ..exam
     };
     exams::update(tx, &exam, now).await?;
+    tx.plan_for_values().await?;
     let mut after = None;
     loop {
         let batch = attempts::lock_graded(tx, id, after, BATCH).await?;

@@ -8,6 +8,7 @@ use rand::Rng;
 use rpc_client::{Breaker, BreakerSettings};
 use time::Duration;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::transport::{SendError, Transport};
 use crate::app::Notification;
@@ -20,6 +21,8 @@ const LEASE: Duration = Duration::minutes(2);
 const SEND_TIMEOUT: StdDuration = StdDuration::from_secs(30);
 /// How long a new mail may wait when nobody wakes the sender, as when another process queued it.
 const POLL: StdDuration = StdDuration::from_secs(1);
+/// Between two batches that were not full.
+const GATHER: StdDuration = StdDuration::from_millis(100);
 /// A-RES-01: after this many faults of the way out in a row it is left alone for a while.
 const BREAKER: BreakerSettings = BreakerSettings {
     threshold: 5,
@@ -70,6 +73,8 @@ impl Sender {
             round += 1;
             match self.send_due(round).await {
                 Ok(0) => self.idle(&shutdown).await,
+                // What comes meanwhile is claimed together.
+                Ok(count) if count < usize::from(self.concurrency) => tokio::time::sleep(GATHER).await,
                 Ok(_) => {}
                 Err(fault) => {
                     tracing::warn!(
@@ -117,16 +122,27 @@ impl Sender {
         let count = due.len();
         let mut attempts = futures::stream::iter(due)
             .map(|mail| self.send(mail))
-            .buffer_unordered(usize::from(self.concurrency));
+            .buffer_unordered(usize::from(self.concurrency))
+            // Those that are out by now are recorded together.
+            .ready_chunks(usize::from(self.concurrency));
         let mut outcome = Ok(count);
-        while let Some(attempt) = attempts.next().await {
-            match attempt {
-                Ok(Outcome::Unreachable) => self.unreachable(),
-                Ok(Outcome::Sent | Outcome::Refused) => self.breaker.succeeded(),
-                Err(fault) => {
-                    self.breaker.abandoned();
-                    outcome = Err(fault);
+        while let Some(attempts) = attempts.next().await {
+            let sent: Vec<&Mail> = (attempts.iter())
+                .filter_map(|(mail, outcome)| matches!(outcome, Ok(Outcome::Sent)).then_some(mail))
+                .collect();
+            let recorded = self.record_sent(&sent).await;
+            for (_, attempt) in attempts {
+                match attempt {
+                    Ok(Outcome::Unreachable) => self.unreachable(),
+                    Ok(Outcome::Sent | Outcome::Refused) => self.breaker.succeeded(),
+                    Err(fault) => {
+                        self.breaker.abandoned();
+                        outcome = Err(fault);
+                    }
                 }
+            }
+            if let Err(fault) = recorded {
+                outcome = Err(fault);
             }
         }
         outcome
@@ -141,7 +157,8 @@ impl Sender {
         }
     }
 
-    async fn send(&self, mail: Mail) -> Result<Outcome, sqlx::Error> {
+    /// Tries a mail, and records it when that failed.
+    async fn send(&self, mail: Mail) -> (Mail, Result<Outcome, sqlx::Error>) {
         let app = &self.app;
         let unsubscribe = unsubscribe::token(&app.pages, &mail, app.clock.now());
         let unsubscribe = unsubscribe.map(|token| app.links.unsubscribe(&token));
@@ -150,33 +167,49 @@ impl Sender {
             Ok(sent) => sent,
             Err(_) => Err(SendError::File(std::io::ErrorKind::TimedOut.into())),
         };
-        let now = app.clock.now();
-        match sent {
-            Ok(()) => {
-                mails::mark_sent(app.db.primary(), mail.id, now).await?;
-                metrics::counter!("mails_total", "kind" => mail.kind, "outcome" => "sent").increment(1);
-                Ok(Outcome::Sent)
-            }
-            Err(fault) => {
-                let next = self.after(&fault, &mail, now);
-                tracing::warn!(
-                    mail_id = %mail.id, kind = mail.kind, attempt = mail.attempts, given_up = next == Next::GiveUp,
-                    error = &fault as &dyn std::error::Error, "a mail was not sent"
-                );
-                mails::mark_failed(app.db.primary(), mail.id, &fault.to_string(), next).await?;
-                let outcome = if next == Next::GiveUp {
-                    "given_up"
-                } else {
-                    "retried"
-                };
-                metrics::counter!("mails_total", "kind" => mail.kind, "outcome" => outcome).increment(1);
-                Ok(if fault.is_of_the_way() {
-                    Outcome::Unreachable
-                } else {
-                    Outcome::Refused
-                })
+        let outcome = match sent {
+            Ok(()) => Ok(Outcome::Sent),
+            Err(fault) => self.record_failed(&mail, &fault).await,
+        };
+        (mail, outcome)
+    }
+
+    /// Together; where that fails one by one, as what is not recorded is sent again.
+    async fn record_sent(&self, mails: &[&Mail]) -> Result<(), sqlx::Error> {
+        if mails.is_empty() {
+            return Ok(());
+        }
+        let (db, now) = (self.app.db.primary(), self.app.clock.now());
+        let ids: Vec<Uuid> = mails.iter().map(|mail| mail.id.0).collect();
+        if mails::mark_sent(db, &ids, now).await.is_err() {
+            for id in &ids {
+                mails::mark_sent(db, &[*id], now).await?;
             }
         }
+        for mail in mails {
+            metrics::counter!("mails_total", "kind" => mail.kind.clone(), "outcome" => "sent").increment(1);
+        }
+        Ok(())
+    }
+
+    async fn record_failed(&self, mail: &Mail, fault: &SendError) -> Result<Outcome, sqlx::Error> {
+        let next = self.after(fault, mail, self.app.clock.now());
+        tracing::warn!(
+            mail_id = %mail.id, kind = mail.kind, attempt = mail.attempts, given_up = next == Next::GiveUp,
+            error = fault as &dyn std::error::Error, "a mail was not sent"
+        );
+        mails::mark_failed(self.app.db.primary(), mail.id, &fault.to_string(), next).await?;
+        let outcome = if next == Next::GiveUp {
+            "given_up"
+        } else {
+            "retried"
+        };
+        metrics::counter!("mails_total", "kind" => mail.kind.clone(), "outcome" => outcome).increment(1);
+        Ok(if fault.is_of_the_way() {
+            Outcome::Unreachable
+        } else {
+            Outcome::Refused
+        })
     }
 
     /// A relay that is away costs no mail its attempts; one that answers does.

@@ -183,12 +183,16 @@ pub async fn claim(
     Ok(mails.collect())
 }
 
-/// Records that the mail is out, and forgets its text.
-pub async fn mark_sent(db: impl PgExecutor<'_>, id: MailId, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+/// Records that mails are out, and forgets their texts.
+pub async fn mark_sent(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE notification.mails
-         SET state = 'sent', sent_at = $2, text_body = '', html_body = '', last_error = NULL WHERE id = $1",
-        id.0,
+         SET state = 'sent', sent_at = $2, text_body = '', html_body = '', last_error = NULL WHERE id = ANY ($1)",
+        ids,
         now,
     )
     .execute(db)

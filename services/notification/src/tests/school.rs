@@ -156,7 +156,11 @@ impl School {
             token_id: String::new(),
             key_id: String::new(),
             roles: Vec::new(),
-            permissions: permissions.iter().map(|one| (*one).to_owned()).collect(),
+            permissions: permissions
+                .iter()
+                .map(|one| (*one).to_owned())
+                .collect::<Vec<_>>()
+                .into(),
             impersonator: None,
             issued_at: self.clock.now(),
             expires_at: self.clock.now() + time::Duration::hours(1),

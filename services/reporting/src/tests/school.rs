@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use access_token::{Caller, User};
+use access_token::{Caller, Granted, User};
 use cache::{Cache, Redis};
 use clock::Clock;
 use contracts::events::v1::{
@@ -109,7 +109,7 @@ impl School {
             session_id: SessionId::new(self.clock.now()),
             token_id: String::new(),
             roles: Vec::new(),
-            permissions: Vec::new(),
+            permissions: Granted::default(),
             impersonator: None,
             key_id: String::new(),
             issued_at: self.clock.now(),

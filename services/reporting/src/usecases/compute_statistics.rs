@@ -30,6 +30,7 @@ pub async fn compute(app: &Reporting, day: Date) -> Result<(), Problem> {
     let now = app.clock.now();
     let kept = app.db.write(move |mut tx| async move {
         statistics::unmark(&mut tx, day).await.map_err(WriteError::from)?;
+        tx.plan_for_values().await?;
         let all = statistics::count(&mut *tx, (day, day), None).await?;
         statistics::keep(&mut tx, day, &all, now).await?;
         tx.commit(()).await

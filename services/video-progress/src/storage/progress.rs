@@ -121,7 +121,8 @@ pub struct Change {
     pub progress: Progress,
 }
 
-/// Writes the rows that nobody wrote meanwhile, and gives their keys. To write the same once more changes nothing.
+/// Writes the rows that nobody wrote meanwhile, and gives their keys. To write the same once more changes nothing. The sub-select hides how
+/// many they are: PostgreSQL would plan the statement anew each time, which took it as long as doing it.
 pub async fn store(db: impl PgExecutor<'_>, all: &[Change]) -> Result<Vec<(UserId, VideoId)>, sqlx::Error> {
     let before: Vec<OffsetDateTime> = all.iter().map(|change| change.after).collect();
     let all: Vec<&Progress> = all.iter().map(|change| &change.progress).collect();
@@ -139,8 +140,8 @@ pub async fn store(db: impl PgExecutor<'_>, all: &[Change]) -> Result<Vec<(UserI
     let updated: Vec<OffsetDateTime> = all.iter().map(|p| p.updated_at).collect();
     let rows = sqlx::query!(
         "WITH told AS MATERIALIZED (
-             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::int[], $6::float8[], $7::timestamptz[],
-                                  $8::timestamptz[], $9::timestamptz[])
+             SELECT * FROM unnest((SELECT $1::uuid[]), $2::uuid[], $3::text[], $4::int[], $5::int[], $6::float8[],
+                                  $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
                   AS t (user_id, video_id, segments, position, length, percent, completed_at, updated_at, before)
          ), locked AS MATERIALIZED (
              -- In one order for everybody, so that no two batches wait for each other.
@@ -248,7 +249,7 @@ pub struct CourseVideo {
     pub updated_at: Option<OffsetDateTime>,
 }
 
-/// The present videos of courses, with what a student has watched of each.
+/// The present videos of courses, with what a student has watched of each. The sub-select is that of [`store`].
 pub async fn of_courses(
     db: impl PgExecutor<'_>,
     user: UserId,
@@ -261,7 +262,7 @@ pub async fn of_courses(
                   p.reported_seconds AS "reported_seconds?", p.best_percent AS "best_percent?", p.completed_at AS "completed_at?", p.updated_at AS "updated_at?"
            FROM video_progress.videos v
            LEFT JOIN video_progress.progress p ON p.video_id = v.id AND p.user_id = $1
-           WHERE v.course_id = ANY ($2) AND NOT v.is_deleted
+           WHERE v.course_id = ANY ((SELECT $2::uuid[])::uuid[]) AND NOT v.is_deleted
            ORDER BY v.course_id, v.order_index, v.id"#,
         user.0,
         courses,
