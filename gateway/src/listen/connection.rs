@@ -134,7 +134,7 @@ async fn requests<S: Readable>(
                 .first
                 .serve_connection_with_upgrades(TokioIo::new(heads), service);
             let end = |connection: Pin<&mut auto::UpgradeableConnection<'_, _, _, _>>| {
-                connection.graceful_shutdown()
+                connection.graceful_shutdown();
             };
             until_idle(
                 Box::pin(connection.into_owned()),
@@ -145,8 +145,9 @@ async fn requests<S: Readable>(
             .await
         } else {
             let connection = terms.next.serve_connection(TokioIo::new(heads), service);
-            let end =
-                |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| connection.graceful_shutdown();
+            let end = |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| {
+                connection.graceful_shutdown();
+            };
             until_idle(
                 Box::pin(connection.with_upgrades()),
                 end,
