@@ -1,6 +1,7 @@
 //! The accept loop. Our own, as `axum::serve` gives hyper no timer, and without one a client can send its head for ever.
 
 mod connection;
+mod first_head;
 mod heads;
 mod linger;
 mod parked;

@@ -7,11 +7,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use problem::{Problem, codes};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::WriteError;
 
@@ -223,7 +223,7 @@ mod tests {
     }
 
     /// Those who write one thing after the other share their batches; who is left alone has each alone.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_batch_waits_for_the_company_that_there_was() {
         let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
         let seen = Arc::clone(&sizes);

@@ -79,7 +79,7 @@ impl Database {
 }
 
 /// What is written is found by its keys, whoever asks: planned once a connection, and not each time for how many there are. Planning was a
-/// quarter of what an enrolment cost PostgreSQL.
+/// quarter of PostgreSQL's time under load (docs/adr/0033).
 const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan";
 
 impl WriteTx {

@@ -122,7 +122,7 @@ pub struct Change {
 }
 
 /// Writes the rows that nobody wrote meanwhile, and gives their keys. To write the same once more changes nothing. The sub-select hides how
-/// many they are: PostgreSQL would plan the statement anew each time, which took it as long as doing it.
+/// many they are: PostgreSQL would plan the statement anew (docs/adr/0033).
 pub async fn store(db: impl PgExecutor<'_>, all: &[Change]) -> Result<Vec<(UserId, VideoId)>, sqlx::Error> {
     let before: Vec<OffsetDateTime> = all.iter().map(|change| change.after).collect();
     let all: Vec<&Progress> = all.iter().map(|change| &change.progress).collect();
