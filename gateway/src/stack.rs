@@ -14,6 +14,7 @@ mod route_metrics;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -108,10 +109,11 @@ impl Stack {
                     let response = match protect::enter(&self.in_flight, uri) {
                         // 6. The time limit is inside the shedding: a request that is given up frees its place.
                         // 7. Innermost: a panic of a handler becomes an answer like any other.
-                        Ok(_place) => protect::outcome(
-                            timeout_at(deadline, AssertUnwindSafe(next(request)).catch_unwind()).await,
-                            uri,
-                        ),
+                        Ok(_place) => {
+                            // Pinned in its place, as a time limit moves what it is put around.
+                            let work = pin!(AssertUnwindSafe(next(request)).catch_unwind());
+                            protect::outcome(timeout_at(deadline, work).await, uri)
+                        }
                         Err(refusal) => refusal,
                     };
                     // 4. Compression outside of all that can answer, inside of what looks at status and headers alone.

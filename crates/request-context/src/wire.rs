@@ -90,14 +90,20 @@ impl RequestContext {
             &ACCEPT_LANGUAGE,
             Some(HeaderValue::from_static(self.language.as_str())),
         );
-        let parent = match of_span() {
-            Some(span) => span.try_into().ok(),
-            None => with(|current| {
-                let parent = current.traceparent.as_ref().or(self.traceparent.as_ref());
-                parent.and_then(|parent| text(parent))
-            }),
-        };
+        let parent = self
+            .traceparent_to_send()
+            .and_then(|parent| parent.try_into().ok());
         put(&TRACEPARENT, parent.map(unlike));
+    }
+
+    /// The `traceparent` of a call: the current span where OpenTelemetry is on, else the one that came in.
+    pub fn traceparent_to_send(&self) -> Option<String> {
+        of_span().or_else(|| {
+            with(|current| {
+                let parent = current.traceparent.as_ref().or(self.traceparent.as_ref());
+                parent.map(ToString::to_string)
+            })
+        })
     }
 
     /// How long the answer is still wanted; `None` without a deadline.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contracts::{Method, Rpc};
+use http::Uri;
 use http::uri::{InvalidUri, Scheme};
-use http::{HeaderMap, Uri};
 use peer_tls::{PeerConnector, PeerTls};
 use rand::Rng;
 use request_context::RequestContext;
@@ -32,7 +32,7 @@ impl Default for RpcSettings {
     fn default() -> Self {
         Self {
             timeout_seconds: 10,
-            connections: 2,
+            connections: 1,
         }
     }
 }
@@ -46,8 +46,6 @@ pub struct RpcError {
 }
 
 const MAX_RETRIES: u32 = 2;
-/// Room for those of a context and of gRPC.
-const HEADERS: usize = 14;
 
 /// Calls one service. Cheap to clone; connections are opened when they are needed.
 #[derive(Clone)]
@@ -239,11 +237,9 @@ impl Inner {
             breaker: &self.breaker,
             told: false,
         };
-        let mut headers = HeaderMap::with_capacity(HEADERS);
-        context.inject(&mut headers);
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = &self.connections[turn % self.connections.len()];
-        let call = connection.unary(&self.target, method, headers, limit, &message);
+        let call = connection.unary(&self.target, method, context, limit, &message);
         let answer = match tokio::time::timeout(limit, call).await {
             Ok(answer) => answer,
             Err(_) => Err(Status::deadline_exceeded(format!(

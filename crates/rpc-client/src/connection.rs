@@ -1,4 +1,5 @@
-//! An HTTP/2 connection to a service, for gRPC's unary calls. On `h2` itself: tonic's channel hands each call through a queue to a task,
+//! An HTTP/2 connection to a service, for gRPC's unary calls: on one stream together where the service knows it
+//! ([`crate::call_stream`]), else and when they are large each on its own. On `h2` itself: tonic's channel hands each call through a queue to a task,
 //! hyper through another one to a third, and both wrap its bodies; that was most of what a call cost its caller (docs/adr/0030).
 
 use std::io;
@@ -15,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use peer_tls::PeerConnector;
+use request_context::RequestContext;
 use request_context::header::GRPC_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
@@ -22,14 +24,18 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Response, Status};
 use tower::ServiceExt;
 
+use crate::call_stream::CallStream;
+use crate::exchange::{self, MAX_MESSAGE_BYTES, PREFIX};
+
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const KEEPALIVE: Duration = Duration::from_secs(20);
-const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// A larger message has a stream of its own, so that no other call waits behind it.
+const LARGE: usize = 32 << 10;
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 const FIRST_STREAMS: usize = 100;
-/// gRPC's prefix of a message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
+/// Room for those of a context and of gRPC.
+const HEADERS: usize = 14;
 
 /// Where a service is.
 pub struct Target {
@@ -57,9 +63,16 @@ impl Connector {
 /// One connection: opened when it is needed, and another in its place when it has ended.
 #[derive(Default)]
 pub struct Connection {
-    current: Mutex<Option<SendRequest<Bytes>>>,
+    current: Mutex<Option<Open>>,
     /// Held by who opens it; the others wait.
     opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Open {
+    sender: SendRequest<Bytes>,
+    /// `None`: the service is older than the stream of calls.
+    calls: Option<CallStream>,
 }
 
 impl Connection {
@@ -68,69 +81,101 @@ impl Connection {
         &self,
         target: &Target,
         method: &'static Method,
-        headers: HeaderMap,
+        context: &RequestContext,
         limit: Duration,
-        message: &[u8],
+        message: &Bytes,
     ) -> Result<Response<Bytes>, Status> {
-        let request = head(target, method, headers, limit)?;
-        let frame = frame(message)?;
-        let mut sender = self.sender(target).await?;
-        let (answer, mut body) = sender.send_request(request, false).map_err(status_of)?;
-        body.send_data(frame, true).map_err(status_of)?;
-        let (head, body) = answer.await.map_err(status_of)?.into_parts();
-        // An answer without a message has its status in its head.
-        refusal(&head.headers)?;
-        if head.status != StatusCode::OK {
-            return Err(Status::new(code_of_http(head.status), "no gRPC answered"));
+        loop {
+            let open = self.open(target).await?;
+            let Some(calls) = open.calls.filter(|_| message.len() <= LARGE) else {
+                // Boxed: no call holds room for what hardly one does.
+                return Box::pin(alone(open.sender, target, method, context, limit, message)).await;
+            };
+            let made = calls.call(method.path, context, limit, message.clone());
+            // Else the stream was open a moment ago, and the call was not made.
+            if let Ok(outcome) = made.await {
+                return outcome;
+            }
         }
-        let message = read(body).await?;
-        let metadata = MetadataMap::from_headers(head.headers);
-        Ok(Response::from_parts(metadata, message, http::Extensions::new()))
     }
 
-    async fn sender(&self, target: &Target) -> Result<SendRequest<Bytes>, Status> {
+    async fn open(&self, target: &Target) -> Result<Open, Status> {
         match self.open_one().await {
-            Some(sender) => Ok(sender),
-            // Boxed: no call holds room for what hardly one does.
+            Some(open) => Ok(open),
             None => Box::pin(self.reopened(target)).await,
         }
     }
 
-    async fn reopened(&self, target: &Target) -> Result<SendRequest<Bytes>, Status> {
+    async fn reopened(&self, target: &Target) -> Result<Open, Status> {
         let _one = self.opening.lock().await;
-        if let Some(sender) = self.open_one().await {
-            return Ok(sender);
+        if let Some(open) = self.open_one().await {
+            return Ok(open);
         }
-        let opened = timeout(CONNECT_TIMEOUT, open(target)).await;
-        let sender = opened
-            .map_err(|_| Status::unavailable("no connection in time"))?
-            .map_err(|fault| Status::unavailable(fault.to_string()))?;
-        *self.current.lock() = Some(sender.clone());
-        Ok(sender)
+        let opened = async {
+            let mut sender = connect(target)
+                .await
+                .map_err(|fault| Status::unavailable(fault.to_string()))?;
+            let calls =
+                CallStream::open(&mut sender, head(target, exchange::PATH, HeaderMap::new())?).await?;
+            Ok::<_, Status>(Open { sender, calls })
+        };
+        let open = timeout(CONNECT_TIMEOUT, opened)
+            .await
+            .map_err(|_| Status::unavailable("no connection in time"))??;
+        *self.current.lock() = Some(open.clone());
+        Ok(open)
     }
 
     /// The present one, if it takes another call.
-    async fn open_one(&self) -> Option<SendRequest<Bytes>> {
-        let sender = self.current.lock().clone()?;
-        sender.ready().await.ok()
+    async fn open_one(&self) -> Option<Open> {
+        let open = self.current.lock().clone()?;
+        match &open.calls {
+            Some(calls) => calls.is_open().then_some(open),
+            None => Some(Open {
+                sender: open.sender.ready().await.ok()?,
+                calls: None,
+            }),
+        }
     }
 }
 
-fn head(
+/// A call on a stream of its own.
+async fn alone(
+    sender: SendRequest<Bytes>,
     target: &Target,
     method: &'static Method,
-    mut headers: HeaderMap,
+    context: &RequestContext,
     limit: Duration,
-) -> Result<Request<()>, Status> {
+    message: &[u8],
+) -> Result<Response<Bytes>, Status> {
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    context.inject(&mut headers);
+    headers.insert(GRPC_TIMEOUT, grpc_timeout(limit));
+    let request = head(target, method.path, headers)?;
+    let frame = frame(message)?;
+    let mut sender = sender.ready().await.map_err(status_of)?;
+    let (answer, mut body) = sender.send_request(request, false).map_err(status_of)?;
+    body.send_data(frame, true).map_err(status_of)?;
+    let (head, body) = answer.await.map_err(status_of)?.into_parts();
+    // An answer without a message has its status in its head.
+    refusal(&head.headers)?;
+    if head.status != StatusCode::OK {
+        return Err(Status::new(code_of_http(head.status), "no gRPC answered"));
+    }
+    let message = read(body).await?;
+    let metadata = MetadataMap::from_headers(head.headers);
+    Ok(Response::from_parts(metadata, message, http::Extensions::new()))
+}
+
+fn head(target: &Target, path: &'static str, mut headers: HeaderMap) -> Result<Request<()>, Status> {
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(target.scheme.clone());
     uri.authority = Some(target.authority.clone());
-    uri.path_and_query = Some(PathAndQuery::from_static(method.path));
+    uri.path_and_query = Some(PathAndQuery::from_static(path));
     let uri = Uri::from_parts(uri).map_err(|fault| Status::internal(fault.to_string()))?;
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(USER_AGENT, HeaderValue::from_static("student-coaching"));
-    headers.insert(GRPC_TIMEOUT, grpc_timeout(limit));
     let mut request = Request::new(());
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = http::Version::HTTP_2;
@@ -198,7 +243,7 @@ fn be_u32(bytes: &[u8]) -> u32 {
 }
 
 /// What headers say of the call's outcome, unless that it went well, or nothing.
-fn refusal(headers: &HeaderMap) -> Result<(), Status> {
+pub fn refusal(headers: &HeaderMap) -> Result<(), Status> {
     match headers.get(Status::GRPC_STATUS) {
         Some(code) if code != "0" => {
             Err(Status::from_header_map(headers)
@@ -209,7 +254,7 @@ fn refusal(headers: &HeaderMap) -> Result<(), Status> {
 }
 
 /// gRPC's table for answers of something that speaks HTTP alone.
-fn code_of_http(status: StatusCode) -> Code {
+pub fn code_of_http(status: StatusCode) -> Code {
     match status {
         StatusCode::BAD_REQUEST => Code::Internal,
         StatusCode::UNAUTHORIZED => Code::Unauthenticated,
@@ -223,7 +268,7 @@ fn code_of_http(status: StatusCode) -> Code {
     }
 }
 
-fn status_of(fault: h2::Error) -> Status {
+pub fn status_of(fault: h2::Error) -> Status {
     let code = match fault.reason() {
         Some(Reason::CANCEL) if fault.is_remote() && fault.is_reset() => Code::Cancelled,
         Some(Reason::ENHANCE_YOUR_CALM) => Code::ResourceExhausted,
@@ -240,7 +285,7 @@ fn status_of(fault: h2::Error) -> Status {
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn open(target: &Target) -> Result<SendRequest<Bytes>, BoxError> {
+async fn connect(target: &Target) -> Result<SendRequest<Bytes>, BoxError> {
     let uri = Uri::builder()
         .scheme(target.scheme.clone())
         .authority(target.authority.clone())

@@ -2,9 +2,11 @@
 
 mod breaker;
 mod budget;
+mod call_stream;
 mod client;
 mod connection;
 mod encoded;
+pub mod exchange;
 mod service_tokens;
 
 pub use breaker::{Breaker, BreakerSettings};

@@ -1,6 +1,7 @@
 //! The stack around every gRPC method, in one place and one order.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -81,7 +82,7 @@ async fn handle<S>(
     layer: StackLayer,
     inner: S,
     method: &'static Method,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Result<Response<Body>, S::Error>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
@@ -89,7 +90,9 @@ where
     S::Error: Send,
 {
     let started = Instant::now();
-    let context = RequestContext::from_headers(request.headers());
+    // A call of a stream has its context beside it; extensions come from no wire.
+    let context = request.extensions_mut().remove();
+    let context = context.unwrap_or_else(|| RequestContext::from_headers(request.headers()));
     let span = tracing::info_span!(
         "grpc",
         otel.kind = "server",
@@ -103,9 +106,10 @@ where
     context.adopt(&span);
     let remaining = context.remaining();
     let work = async move {
-        let answered = admitted(&layer, inner, method, request);
+        // In its place: a time limit moves what it is put around.
+        let mut answered = pin!(admitted(&layer, inner, method, request));
         match remaining {
-            Some(left) => match tokio::time::timeout(left, answered).await {
+            Some(left) => match tokio::time::timeout(left, &mut answered).await {
                 Ok(answer) => answer,
                 // Writes go on in their own task; only the waiting ends.
                 Err(_) => Ok(Status::from(Problem::new(&codes::TIMEOUT)).into_http()),

@@ -5,6 +5,7 @@ mod app;
 mod command_line;
 pub mod configuration;
 pub mod demo;
+mod exchange;
 pub mod grpc;
 mod grpc_stack;
 mod idempotency;

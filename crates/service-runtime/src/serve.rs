@@ -15,9 +15,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tower::Layer;
 
 use crate::admin::{self, Health};
 use crate::app::App;
+use crate::exchange::Exchange;
 use crate::grpc_stack::StackLayer;
 use crate::idempotency::IdempotencyKeys;
 use crate::{Runtime, jobs, revocation};
@@ -260,6 +262,8 @@ fn grpc_server(
         keys,
     };
     let routes = std::mem::take(&mut runtime.routes).routes();
+    let calls = Exchange::new(stack.layer(routes.clone()), closing.clone());
+    let routes = routes.add_service(calls).prepare();
     let tls = runtime.tls.clone();
     async move {
         let mut server = Server::builder()
