@@ -35,7 +35,8 @@ pub struct CoalesceSettings {
 impl Default for CoalesceSettings {
     fn default() -> Self {
         Self {
-            writers: 2,
+            // Two would halve the company of each batch.
+            writers: 1,
             max_batch: 500,
             queue: 5_000,
         }
