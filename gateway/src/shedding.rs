@@ -23,8 +23,10 @@ const CROWDED_FROM: usize = 32;
 const HANGS: Duration = Duration::from_secs(1);
 /// What is known of exams counts for so long: nobody else would tell that they are over.
 const FRESH: Duration = Duration::from_secs(1);
-/// What one call weighs in the time that calls of its service take.
-const SMOOTHING: u64 = 16;
+/// The time that calls take is what they took in about so long: a disk that stalls once is no overload.
+const MEMORY: Duration = Duration::from_millis(100);
+/// A call tells of so long at most, however long there was none before it.
+const TELLS_OF: Duration = Duration::from_millis(10);
 
 /// How much of a class is let in.
 struct Bounds {
@@ -38,8 +40,8 @@ struct Bounds {
 /// that is promised, others go first.
 const fn bounds(class: RateClass) -> Bounds {
     let (places, wait) = match class {
-        RateClass::ApiRead => (50, Duration::from_millis(50)),
-        RateClass::ApiWrite => (60, Duration::from_millis(75)),
+        RateClass::ApiRead => (50, Duration::from_millis(75)),
+        RateClass::ApiWrite => (60, Duration::from_millis(100)),
         RateClass::Progress => (75, Duration::from_millis(150)),
         // Who cannot sign in cannot sit an exam. Their own queues are short.
         RateClass::Login | RateClass::Register | RateClass::PasswordReset => (90, Duration::MAX),
@@ -59,36 +61,51 @@ struct Inner {
     taken: AtomicUsize,
     /// Of a task; microseconds, smoothed.
     wait: AtomicU64,
-    /// Of a call of each service; microseconds, smoothed.
-    calls: DashMap<&'static str, u64>,
-    exams: Mutex<Exams>,
+    /// Of calls of each service.
+    calls: DashMap<&'static str, Taking>,
+    /// Of students in exams, whatever the service.
+    exams: Mutex<Taking>,
 }
 
-/// How long students in exams wait, whatever the service: microseconds of a call, smoothed. One that hangs takes nobody along.
+/// How long calls have lately taken.
 #[derive(Default)]
-struct Exams {
-    wait: u64,
+struct Taking {
+    average: Duration,
     /// When the last call ended.
     at: Option<Instant>,
 }
 
-impl Exams {
-    fn wait(&self) -> u64 {
-        let is_fresh = self.at.is_some_and(|at| at.elapsed() < FRESH);
-        if is_fresh { self.wait } else { 0 }
+impl Taking {
+    /// Each call weighs as much as the time since the one before, so that many that end at once are one.
+    fn add(&mut self, took: Duration) {
+        let now = Instant::now();
+        let since = self.at.map_or(TELLS_OF, |at| (now - at).min(TELLS_OF));
+        let weight = since.div_duration_f64(MEMORY);
+        self.average = self.average.mul_f64(1.0 - weight) + took.mul_f64(weight);
+        self.at = Some(now);
     }
 
-    fn add(&mut self, took: Duration) {
+    fn is_fresh(&self) -> bool {
+        self.at.is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// That of an exam: one that hangs takes nobody along.
+    fn add_exam(&mut self, took: Duration) {
         if took < HANGS {
-            self.wait = smooth(self.wait(), took);
-            self.at = Some(Instant::now());
+            if !self.is_fresh() {
+                *self = Self::default();
+            }
+            self.add(took);
         }
     }
-}
 
-fn smooth(known: u64, took: Duration) -> u64 {
-    let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    known - known / SMOOTHING + took / SMOOTHING
+    fn of_exams(&self) -> Duration {
+        if self.is_fresh() {
+            self.average
+        } else {
+            Duration::ZERO
+        }
+    }
 }
 
 /// A request's place; free again when it is dropped.
@@ -124,11 +141,12 @@ impl Shedding {
             service,
             since: Instant::now(),
         };
-        let call = inner.calls.get(service).map_or(0, |call| *call);
+        let calls = inner.calls.get(service);
+        let calls = calls.map_or(Duration::ZERO, |calls| calls.average);
         // Whatever slows exams down, others add to it.
-        let exams = inner.exams.lock().wait();
-        let wait = inner.wait.load(Ordering::Relaxed).max(call).max(exams);
-        let wait = Duration::from_micros(wait);
+        let exams = inner.exams.lock().of_exams();
+        let tasks = Duration::from_micros(inner.wait.load(Ordering::Relaxed));
+        let wait = tasks.max(calls).max(exams);
         // Where few are waiting, others keep the machine busy: to refuse would help nobody.
         let is_crowded = taken * CROWDED_FROM >= inner.places;
         let has_place = taken < (inner.places * bounds.places).div_ceil(100);
@@ -173,13 +191,9 @@ impl Drop for Place {
         self.inner.taken.fetch_sub(1, Ordering::Relaxed);
         if !self.service.is_empty() {
             let took = self.since.elapsed();
-            let first = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            let calls = self.inner.calls.entry(self.service);
-            calls
-                .and_modify(|call| *call = smooth(*call, took))
-                .or_insert(first);
+            self.inner.calls.entry(self.service).or_default().add(took);
             if self.class == RateClass::Exam {
-                self.inner.exams.lock().add(took);
+                self.inner.exams.lock().add_exam(took);
             }
         }
     }
@@ -230,8 +244,8 @@ mod tests {
             classes.map(|class| let_in(&shedding, class).is_some())
         };
         assert_eq!(admitted(1_000), [true; 4]);
-        assert_eq!(admitted(60_000), [false, true, true, true]);
-        assert_eq!(admitted(100_000), [false, false, true, true]);
+        assert_eq!(admitted(80_000), [false, true, true, true]);
+        assert_eq!(admitted(120_000), [false, false, true, true]);
         assert_eq!(admitted(10_000_000), [false, false, false, true]);
     }
 
@@ -247,9 +261,9 @@ mod tests {
             }
         };
         let reads = || let_in(&shedding, RateClass::ApiRead).is_some();
-        calls(RateClass::ApiWrite, 100, Duration::from_millis(60)).await;
+        calls(RateClass::ApiWrite, 100, Duration::from_millis(90)).await;
         assert!(reads(), "a lecturer's export is no exam");
-        calls(RateClass::Exam, 100, Duration::from_millis(60)).await;
+        calls(RateClass::Exam, 100, Duration::from_millis(90)).await;
         assert!(!reads());
         tokio::time::advance(FRESH).await;
         assert!(reads(), "no exam has waited since");
@@ -268,7 +282,7 @@ mod tests {
         let _other = let_in(&shedding, RateClass::Login);
         for _ in 0..100 {
             let place = let_in(&shedding, RateClass::Login);
-            tokio::time::advance(Duration::from_millis(60)).await;
+            tokio::time::advance(Duration::from_millis(90)).await;
             drop(place);
         }
         assert!(let_in(&shedding, RateClass::ApiRead).is_none());
@@ -277,9 +291,29 @@ mod tests {
             shedding.enter(RateClass::ApiRead, "auth").is_ok(),
             "another is not"
         );
-        for _ in 0..100 {
-            drop(let_in(&shedding, RateClass::Login));
-        }
+        let fast = async |count| {
+            for _ in 0..count {
+                let place = let_in(&shedding, RateClass::Login);
+                tokio::time::advance(Duration::from_millis(1)).await;
+                drop(place);
+            }
+        };
+        fast(1).await;
+        assert!(let_in(&shedding, RateClass::ApiRead).is_none());
+        fast(100).await;
         assert!(let_in(&shedding, RateClass::ApiRead).is_some());
+    }
+
+    /// A batch that waited for the disk is told by each of its calls.
+    #[tokio::test(start_paused = true)]
+    async fn a_stall_is_no_overload() {
+        let shedding = Shedding::new(10);
+        let _other = let_in(&shedding, RateClass::Login);
+        let batch: Vec<_> = (0..5)
+            .map(|_| shedding.enter(RateClass::Exam, "exam").ok())
+            .collect();
+        tokio::time::advance(Duration::from_millis(300)).await;
+        drop(batch);
+        assert!(shedding.enter(RateClass::ApiRead, "exam").is_ok());
     }
 }
