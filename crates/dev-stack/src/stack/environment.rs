@@ -173,6 +173,8 @@ pub fn environment(
         secrets.get(&format!("{name}_secret")).to_owned(),
     );
     put("SC_LOG__FORMAT", "json".into());
+    // As the image has it (deploy/Dockerfile).
+    put("MIMALLOC_PURGE_DELAY", "100".into());
     for service in SERVICES {
         let url = addresses
             .grpc(service)
