@@ -23,9 +23,21 @@ const MAX_CALLS: usize = 1_024;
 /// For what stands around a message.
 const ENVELOPE_BYTES: usize = 64 << 10;
 
+/// Ends when the last of its copies is gone and its calls are over.
 #[derive(Clone)]
 pub struct CallStream {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
     shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.state.lock().closed = true;
+        self.shared.written.notify_one();
+    }
 }
 
 struct Shared {
@@ -41,7 +53,7 @@ struct State {
     outgoing: BytesMut,
     waiting: HashMap<u64, oneshot::Sender<Result<Reply, Status>>>,
     last_id: u64,
-    /// No further calls: the server is leaving, or the connection has ended.
+    /// No further calls: the server is leaving, the connection has ended, or nobody is there to make them.
     closed: bool,
 }
 
@@ -69,11 +81,12 @@ impl CallStream {
             room: Semaphore::new(MAX_CALLS),
         });
         tokio::spawn(drive(Arc::clone(&shared), calls, replies));
-        Ok(Some(Self { shared }))
+        let handle = Arc::new(Handle { shared });
+        Ok(Some(Self { handle }))
     }
 
     pub fn is_open(&self) -> bool {
-        !self.shared.state.lock().closed
+        !self.handle.shared.state.lock().closed
     }
 
     /// Makes a call and waits for its outcome. Dropped before, it tells the server that nobody waits any more.
@@ -84,7 +97,7 @@ impl CallStream {
         limit: Duration,
         message: Bytes,
     ) -> Result<Result<Response<Bytes>, Status>, Closed> {
-        let shared = &*self.shared;
+        let shared = &*self.handle.shared;
         let Ok(_place) = shared.room.acquire().await else {
             return Err(Closed);
         };

@@ -31,6 +31,8 @@ use tower::{Service, ServiceExt};
 const AGE: Duration = Duration::from_mins(50);
 /// Calls of one stream that are served at a time; more are refused. Twice what our own callers send.
 const MAX_CALLS: usize = 2_048;
+/// Replies that wait for a caller who does not read; then its calls wait with them.
+const MAX_REPLIES: usize = 256;
 
 /// Serves `sc.calls.v1.Calls` with the stack around all methods.
 #[derive(Clone)]
@@ -85,7 +87,7 @@ where
     type Future = Ready<Result<tonic::Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Streaming<Call>>) -> Self::Future {
-        let (tell, told) = mpsc::unbounded_channel();
+        let (tell, told) = mpsc::channel(MAX_REPLIES);
         let running = Arc::new(Running {
             tell,
             calls: Mutex::default(),
@@ -101,7 +103,7 @@ where
 
 /// The calls of a stream. Its end is that of the replies.
 struct Running {
-    tell: mpsc::UnboundedSender<Reply>,
+    tell: mpsc::Sender<Reply>,
     calls: Mutex<HashMap<u64, AbortHandle>>,
 }
 
@@ -134,7 +136,7 @@ where
             },
             () = &mut leaving, if !is_leaving => {
                 is_leaving = true;
-                let _ = running.tell.send(Reply::leaving());
+                let _ = running.tell.send(Reply::leaving()).await;
             }
         }
     }
@@ -151,7 +153,8 @@ impl Running {
         let mut calls = self.calls.lock();
         if calls.len() >= MAX_CALLS {
             let refused = Status::from(Problem::new(&codes::OVERLOADED));
-            let _ = self.tell.send(Reply::refusal(id, &refused));
+            // Who does not even read hears nothing.
+            let _ = self.tell.try_send(Reply::refusal(id, &refused));
             return;
         }
         let under_way = UnderWay {
@@ -162,7 +165,7 @@ impl Running {
         let service = service.clone();
         let task = tokio::spawn(async move {
             let reply = answer(service, call).await;
-            under_way.tell(reply);
+            under_way.tell(reply).await;
         });
         calls.insert(id, task.abort_handle());
     }
@@ -184,9 +187,9 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn tell(mut self, reply: Reply) {
+    async fn tell(mut self, reply: Reply) {
+        let _ = self.running.tell.send(reply).await;
         self.is_told = true;
-        let _ = self.running.tell.send(reply);
     }
 }
 
@@ -195,7 +198,7 @@ impl Drop for UnderWay {
         let was_wanted = self.running.calls.lock().remove(&self.id).is_some();
         if !self.is_told && was_wanted {
             let died = Status::from(Problem::internal("a call ended without an answer"));
-            let _ = self.running.tell.send(Reply::refusal(self.id, &died));
+            let _ = self.running.tell.try_send(Reply::refusal(self.id, &died));
         }
     }
 }

@@ -11,7 +11,7 @@ use request_context::RequestContext;
 use rpc_client::{RpcClient, RpcSettings};
 use test_support::{TestProxy, eventually};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::transport::Server;
@@ -97,6 +97,8 @@ struct Running {
     address: SocketAddr,
     echo: Echo,
     closing: CancellationToken,
+    /// Without telling callers.
+    stop_listening: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -113,7 +115,14 @@ async fn start_at(address: SocketAddr, knows_streams: bool) -> Running {
         routes = routes.add_service(Exchange::new(echo.clone(), closing.clone()));
     }
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let stop = closing.clone().cancelled_owned();
+    let (stop_listening, stopped) = oneshot::channel();
+    let asked = closing.clone();
+    let stop = async move {
+        tokio::select! {
+            () = asked.cancelled() => {}
+            Ok(()) = stopped => {}
+        }
+    };
     let task = tokio::spawn(async move {
         let server = Server::builder().add_routes(routes);
         server.serve_with_incoming_shutdown(incoming, stop).await.unwrap();
@@ -122,6 +131,7 @@ async fn start_at(address: SocketAddr, knows_streams: bool) -> Running {
         address,
         echo,
         closing,
+        stop_listening: Some(stop_listening),
         task,
     }
 }
@@ -296,8 +306,27 @@ async fn calls_of_a_lost_connection_are_told_so_and_the_next_finds_another() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_gone_leaves_no_connection_behind() {
+    let mut server = start(true).await;
+    let client = client(server.address);
+    call(&client, "hello").await.unwrap();
+    let held = tokio::spawn({
+        let client = client.clone();
+        async move { call(&client, "hold").await }
+    });
+    server.until_under_way(1).await;
+    drop(client);
+    server.echo.shared.release.notify_one();
+    held.await.unwrap().unwrap();
+    // It waits for its connections, not for the token that tells callers to leave.
+    let stopping = server.stop_listening.take().unwrap();
+    let _ = stopping.send(());
+    timeout(SOON, &mut server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_stranger_cannot_have_more_than_so_many_calls_under_way() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::channel(1);
     let running = Arc::new(super::Running {
         tell,
         calls: Mutex::default(),
