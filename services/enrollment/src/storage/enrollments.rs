@@ -387,11 +387,12 @@ pub async fn page_of_user(
            FROM enrollment.enrollments e
            LEFT JOIN enrollment.courses c ON c.id = e.course_id
            LEFT JOIN enrollment.sections s ON s.id = e.section_id
-           WHERE e.user_id = $1 AND ($2::text IS NULL OR e.status = $2) AND ($3::uuid IS NULL OR e.id < $3)
+           WHERE e.user_id = $1 AND ($2::text IS NULL OR e.status = $2) AND e.id < $3
            ORDER BY e.id DESC LIMIT $4"#,
         user.0,
         status.map(Status::as_str),
-        before.map(|id| id.0),
+        // Always a bound: with one that may be missing PostgreSQL would plan the statement each time (docs/adr/0033).
+        before.map_or(Uuid::max(), |id| id.0),
         limit,
     )
     .fetch_all(db)

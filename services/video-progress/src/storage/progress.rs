@@ -279,12 +279,14 @@ pub async fn courses_of_user(
     limit: i64,
 ) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT e.course_id AS "course_id!", coalesce(c.title, '') AS "title!"
-           FROM video_progress.enrollments e LEFT JOIN video_progress.courses c ON c.id = e.course_id
-           WHERE e.user_id = $1 AND e.status IN ('active', 'completed') AND ($2::uuid IS NULL OR e.course_id > $2)
+        r#"SELECT e.course_id AS "course_id!",
+                  coalesce((SELECT c.title FROM video_progress.courses c WHERE c.id = e.course_id), '') AS "title!"
+           FROM video_progress.enrollments e
+           WHERE e.user_id = $1 AND e.status IN ('active', 'completed') AND e.course_id > $2
            ORDER BY e.course_id LIMIT $3"#,
         user.0,
-        after,
+        // Always a bound: with one that may be missing PostgreSQL would plan the statement each time (docs/adr/0033).
+        after.unwrap_or(Uuid::nil()),
         limit,
     )
     .fetch_all(db)
