@@ -40,9 +40,9 @@ struct Bounds {
 /// that is promised, others go first.
 const fn bounds(class: RateClass) -> Bounds {
     let (places, wait) = match class {
-        RateClass::ApiRead => (50, Duration::from_millis(75)),
-        RateClass::ApiWrite => (60, Duration::from_millis(100)),
-        RateClass::Progress => (75, Duration::from_millis(150)),
+        RateClass::ApiRead => (50, Duration::from_millis(50)),
+        RateClass::ApiWrite => (60, Duration::from_millis(75)),
+        RateClass::Progress => (75, Duration::from_millis(100)),
         // Who cannot sign in cannot sit an exam. Their own queues are short.
         RateClass::Login | RateClass::Register | RateClass::PasswordReset => (90, Duration::MAX),
         RateClass::Exam => (100, Duration::MAX),
@@ -244,8 +244,8 @@ mod tests {
             classes.map(|class| let_in(&shedding, class).is_some())
         };
         assert_eq!(admitted(1_000), [true; 4]);
-        assert_eq!(admitted(80_000), [false, true, true, true]);
-        assert_eq!(admitted(120_000), [false, false, true, true]);
+        assert_eq!(admitted(60_000), [false, true, true, true]);
+        assert_eq!(admitted(90_000), [false, false, true, true]);
         assert_eq!(admitted(10_000_000), [false, false, false, true]);
     }
 
@@ -261,9 +261,9 @@ mod tests {
             }
         };
         let reads = || let_in(&shedding, RateClass::ApiRead).is_some();
-        calls(RateClass::ApiWrite, 100, Duration::from_millis(90)).await;
+        calls(RateClass::ApiWrite, 100, Duration::from_millis(60)).await;
         assert!(reads(), "a lecturer's export is no exam");
-        calls(RateClass::Exam, 100, Duration::from_millis(90)).await;
+        calls(RateClass::Exam, 100, Duration::from_millis(60)).await;
         assert!(!reads());
         tokio::time::advance(FRESH).await;
         assert!(reads(), "no exam has waited since");
@@ -282,7 +282,7 @@ mod tests {
         let _other = let_in(&shedding, RateClass::Login);
         for _ in 0..100 {
             let place = let_in(&shedding, RateClass::Login);
-            tokio::time::advance(Duration::from_millis(90)).await;
+            tokio::time::advance(Duration::from_millis(60)).await;
             drop(place);
         }
         assert!(let_in(&shedding, RateClass::ApiRead).is_none());
