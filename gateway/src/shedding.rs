@@ -99,7 +99,8 @@ impl Taking {
         }
     }
 
-    fn of_exams(&self) -> Duration {
+    /// Of what nobody has asked for lately nothing is known: a service that was slow once is tried again.
+    fn lately(&self) -> Duration {
         if self.is_fresh() {
             self.average
         } else {
@@ -142,9 +143,9 @@ impl Shedding {
             since: Instant::now(),
         };
         let calls = inner.calls.get(service);
-        let calls = calls.map_or(Duration::ZERO, |calls| calls.average);
+        let calls = calls.map_or(Duration::ZERO, |calls| calls.lately());
         // Whatever slows exams down, others add to it.
-        let exams = inner.exams.lock().of_exams();
+        let exams = inner.exams.lock().lately();
         let tasks = Duration::from_micros(inner.wait.load(Ordering::Relaxed));
         let wait = tasks.max(calls).max(exams);
         // Where few are waiting, others keep the machine busy: to refuse would help nobody.

@@ -36,6 +36,7 @@ struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.state.lock().closed = true;
+        self.shared.room.close();
         self.shared.written.notify_one();
     }
 }
@@ -170,6 +171,7 @@ async fn drive(shared: Arc<Shared>, calls: SendStream<Bytes>, replies: RecvStrea
         state.closed = true;
         std::mem::take(&mut state.waiting)
     };
+    shared.room.close();
     for tell in left.into_values() {
         let _ = tell.send(Err(status.clone()));
     }
@@ -248,6 +250,8 @@ fn tell(shared: &Shared, replies: Vec<Reply>) {
         for reply in replies {
             if reply.id == LEAVING {
                 state.closed = true;
+                // Who waits for a place finds one elsewhere.
+                shared.room.close();
                 shared.written.notify_one();
             } else if let Some(tell) = state.waiting.remove(&reply.id) {
                 told.push((tell, reply));

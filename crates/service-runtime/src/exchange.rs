@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::sync::Arc;
+use std::future::{Ready, pending, ready};
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 use problem::{Problem, codes};
-use rpc_client::exchange::{Call, MAX_MESSAGE_BYTES, PATH, PREFIX, Reply, SERVICE};
+use rpc_client::exchange::{Call, LEAVING, MAX_MESSAGE_BYTES, PATH, PREFIX, Reply, SERVICE};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
@@ -29,6 +31,8 @@ use tower::{Service, ServiceExt};
 
 /// A stream is left after this, well before a connection with TLS has to end.
 const AGE: Duration = Duration::from_mins(50);
+/// So long a caller may take to leave; what is under way is answered all the same.
+const LEAVE: Duration = Duration::from_secs(10);
 /// Calls of one stream that are served at a time; more are refused. Twice what our own callers send.
 const MAX_CALLS: usize = 2_048;
 /// Replies that wait for a caller who does not read; then its calls wait with them.
@@ -92,10 +96,11 @@ where
             tell,
             calls: Mutex::default(),
         });
+        let caller = Caller(Arc::downgrade(&running));
         tokio::spawn(serve(self.clone(), request.into_inner(), running));
-        let replies = stream::unfold(told, |mut told| async {
+        let replies = stream::unfold((told, caller), |(mut told, caller)| async {
             let reply = told.recv().await?;
-            Some((Ok(reply), told))
+            Some((Ok(reply), (told, caller)))
         });
         ready(Ok(tonic::Response::new(replies.boxed())))
     }
@@ -104,7 +109,19 @@ where
 /// The calls of a stream. Its end is that of the replies.
 struct Running {
     tell: mpsc::Sender<Reply>,
-    calls: Mutex<HashMap<u64, AbortHandle>>,
+    /// Without a handle for the moment in which a call begins.
+    calls: Mutex<HashMap<u64, Option<AbortHandle>>>,
+}
+
+/// Goes with the replies: however the stream ends, nobody waits any more.
+struct Caller(Weak<Running>);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(running) = self.0.upgrade() {
+            running.give_all_up();
+        }
+    }
 }
 
 async fn serve<S>(exchange: Exchange<S>, mut calls: Streaming<Call>, running: Arc<Running>)
@@ -115,11 +132,11 @@ where
     let leaving = async {
         tokio::select! {
             () = exchange.closing.cancelled() => {}
-            () = tokio::time::sleep(AGE) => {}
+            () = sleep(AGE) => {}
         }
     };
     tokio::pin!(leaving);
-    let mut is_leaving = false;
+    let mut last: Option<Pin<Box<Sleep>>> = None;
     loop {
         tokio::select! {
             call = calls.message() => match call {
@@ -128,17 +145,22 @@ where
                 // The caller has said all; what is under way is answered.
                 Ok(None) => return,
                 // The caller is gone.
-                Err(_) => {
-                    let left = std::mem::take(&mut *running.calls.lock());
-                    left.into_values().for_each(|call| call.abort());
-                    return;
-                }
+                Err(_) => return running.give_all_up(),
             },
-            () = &mut leaving, if !is_leaving => {
-                is_leaving = true;
+            () = &mut leaving, if last.is_none() => {
+                last = Some(Box::pin(sleep(LEAVE)));
                 let _ = running.tell.send(Reply::leaving()).await;
             }
+            // A caller that does not go is heard no longer.
+            () = over(&mut last) => return,
         }
+    }
+}
+
+async fn over(last: &mut Option<Pin<Box<Sleep>>>) {
+    match last {
+        Some(last) => last.as_mut().await,
+        None => pending().await,
     }
 }
 
@@ -149,9 +171,15 @@ impl Running {
         S::Future: Send,
     {
         let id = call.id;
-        // Held until the call is known, as it may be over at once.
-        let mut calls = self.calls.lock();
-        if calls.len() >= MAX_CALLS {
+        let has_place = {
+            let mut calls = self.calls.lock();
+            let has_place = calls.len() < MAX_CALLS && id != LEAVING && !calls.contains_key(&id);
+            if has_place {
+                calls.insert(id, None);
+            }
+            has_place
+        };
+        if !has_place {
             let refused = Status::from(Problem::new(&codes::OVERLOADED));
             // Who does not even read hears nothing.
             let _ = self.tell.try_send(Reply::refusal(id, &refused));
@@ -167,15 +195,23 @@ impl Running {
             let reply = answer(service, call).await;
             under_way.tell(reply).await;
         });
-        calls.insert(id, task.abort_handle());
+        // Not spawned under the lock: a runtime that shuts down drops the call at once, and that takes it.
+        if let Some(call) = self.calls.lock().get_mut(&id) {
+            *call = Some(task.abort_handle());
+        }
     }
 
     /// Ends a call that nobody waits for, as the end of a stream of its own would.
     fn give_up(&self, id: u64) {
         let call = self.calls.lock().remove(&id);
-        if let Some(call) = call {
+        if let Some(call) = call.flatten() {
             call.abort();
         }
+    }
+
+    fn give_all_up(&self) {
+        let left = std::mem::take(&mut *self.calls.lock());
+        left.into_values().flatten().for_each(|call| call.abort());
     }
 }
 

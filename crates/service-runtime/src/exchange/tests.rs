@@ -347,4 +347,17 @@ async fn a_stranger_cannot_have_more_than_so_many_calls_under_way() {
         (refused.id, refused.code),
         (MAX_CALLS as u64 + 1, i32::from(Code::Unavailable))
     );
+    running.give_all_up();
+    // An id that is under way is no way around it.
+    for _ in 0..2 {
+        let call = Call {
+            id: 7,
+            path: "/a/b".into(),
+            message: Bytes::from_static(b"hold"),
+            timeout_micros: 1_000_000,
+            context: None,
+        };
+        running.begin(&echo, call);
+    }
+    assert_eq!(told.recv().await.unwrap().id, 7);
 }
