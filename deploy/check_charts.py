@@ -22,7 +22,8 @@ KUBERNETES = ["1.29", kubernetes_validate.latest_version()]
 # Kinds that no Kubernetes release defines; their shape is checked by their operator only.
 FOREIGN_KINDS = {"ServiceMonitor", "PrometheusRule"}
 # Names that compose leaves to its user: without a mail relay it writes mail to files, without a bucket reports to a volume.
-ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL", "SC_STORAGE__ACCESS_KEY_ID", "SC_STORAGE__SECRET_ACCESS_KEY"}
+# Its processes are one each, and need one connection to each other.
+ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL", "SC_RPC__CONNECTIONS", "SC_STORAGE__ACCESS_KEY_ID", "SC_STORAGE__SECRET_ACCESS_KEY"}
 # Without these no process starts in production, and no migration either: it checks all settings first.
 REQUIRED = {"SC_ENV", "SC_PAGE_TOKEN_KEY"}
 PROGRAM = ROOT / "target/debug/sc"
