@@ -21,7 +21,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const CROWDED_FROM: usize = 32;
 /// A call of this class that takes longer tells of a fault, and not of load.
 const HANGS: Duration = Duration::from_secs(1);
-/// What is known of exams counts for so long: nobody else would tell that they are over.
+/// What is known counts for so long: nobody else would tell that exams are over, or a slow service fast again.
 const FRESH: Duration = Duration::from_secs(1);
 /// The time that calls take is what they took in about so long: a disk that stalls once is no overload.
 const MEMORY: Duration = Duration::from_millis(100);
@@ -78,6 +78,9 @@ struct Taking {
 impl Taking {
     /// Each call weighs as much as the time since the one before, so that many that end at once are one.
     fn add(&mut self, took: Duration) {
+        if !self.is_fresh() {
+            *self = Self::default();
+        }
         let now = Instant::now();
         let since = self.at.map_or(TELLS_OF, |at| (now - at).min(TELLS_OF));
         let weight = since.div_duration_f64(MEMORY);
@@ -87,16 +90,6 @@ impl Taking {
 
     fn is_fresh(&self) -> bool {
         self.at.is_some_and(|at| at.elapsed() < FRESH)
-    }
-
-    /// That of an exam: one that hangs takes nobody along.
-    fn add_exam(&mut self, took: Duration) {
-        if took < HANGS {
-            if !self.is_fresh() {
-                *self = Self::default();
-            }
-            self.add(took);
-        }
     }
 
     /// Of what nobody has asked for lately nothing is known: a service that was slow once is tried again.
@@ -193,8 +186,9 @@ impl Drop for Place {
         if !self.service.is_empty() {
             let took = self.since.elapsed();
             self.inner.calls.entry(self.service).or_default().add(took);
-            if self.class == RateClass::Exam {
-                self.inner.exams.lock().add_exam(took);
+            // An exam service that hangs takes nobody along.
+            if self.class == RateClass::Exam && took < HANGS {
+                self.inner.exams.lock().add(took);
             }
         }
     }
@@ -302,6 +296,24 @@ mod tests {
         fast(1).await;
         assert!(let_in(&shedding, RateClass::ApiRead).is_none());
         fast(100).await;
+        assert!(let_in(&shedding, RateClass::ApiRead).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_long_ago_tells_nothing() {
+        let shedding = Shedding::new(10);
+        let _other = let_in(&shedding, RateClass::Login);
+        let calls = async |count, took| {
+            for _ in 0..count {
+                let place = let_in(&shedding, RateClass::Login);
+                tokio::time::advance(took).await;
+                drop(place);
+            }
+        };
+        calls(100, Duration::from_millis(90)).await;
+        assert!(let_in(&shedding, RateClass::ApiRead).is_none());
+        tokio::time::advance(FRESH).await;
+        calls(1, Duration::from_millis(1)).await;
         assert!(let_in(&shedding, RateClass::ApiRead).is_some());
     }
 

@@ -50,7 +50,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Calls, each with gRPC's prefix: what comes while the connection is busy leaves together.
+    /// Calls, each with gRPC's prefix: what comes until the writer has its turn leaves together.
     outgoing: BytesMut,
     waiting: HashMap<u64, oneshot::Sender<Result<Reply, Status>>>,
     last_id: u64,

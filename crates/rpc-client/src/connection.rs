@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use contracts::Method;
 use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong, Reason, RecvStream};
@@ -25,7 +25,7 @@ use tonic::{Code, Response, Status};
 use tower::ServiceExt;
 
 use crate::call_stream::CallStream;
-use crate::exchange::{self, MAX_MESSAGE_BYTES, PREFIX};
+use crate::exchange::{self, MAX_MESSAGE_BYTES, PREFIX, frame};
 
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -195,18 +195,6 @@ fn grpc_timeout(limit: Duration) -> HeaderValue {
     // No other call repeats it: it would only push the rest out of HPACK's table.
     value.set_sensitive(true);
     value
-}
-
-fn frame(message: &[u8]) -> Result<Bytes, Status> {
-    let length = u32::try_from(message.len())
-        .ok()
-        .filter(|_| message.len() <= MAX_MESSAGE_BYTES)
-        .ok_or_else(|| Status::out_of_range("the message is too large"))?;
-    let mut frame = BytesMut::with_capacity(PREFIX + message.len());
-    frame.put_u8(0);
-    frame.put_u32(length);
-    frame.put_slice(message);
-    Ok(frame.freeze())
 }
 
 /// The one message of an answer, when its trailers say that all went well.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use problem::Language;
 use request_context::RequestContext;
 use time::OffsetDateTime;
@@ -212,6 +212,19 @@ impl Reply {
             )),
         }
     }
+}
+
+/// A message as gRPC has it in a body.
+pub fn frame(message: &[u8]) -> Result<Bytes, Status> {
+    let length = u32::try_from(message.len())
+        .ok()
+        .filter(|_| message.len() <= MAX_MESSAGE_BYTES)
+        .ok_or_else(|| Status::out_of_range("the message is too large"))?;
+    let mut frame = BytesMut::with_capacity(PREFIX + message.len());
+    frame.put_u8(0);
+    frame.put_u32(length);
+    frame.put_slice(message);
+    Ok(frame.freeze())
 }
 
 /// What is a method's own: text, and none of what HTTP and gRPC say for themselves.

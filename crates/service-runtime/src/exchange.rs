@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
@@ -17,7 +17,7 @@ use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 use problem::{Problem, codes};
-use rpc_client::exchange::{Call, LEAVING, MAX_MESSAGE_BYTES, PATH, PREFIX, Reply, SERVICE};
+use rpc_client::exchange::{Call, LEAVING, MAX_MESSAGE_BYTES, PATH, PREFIX, Reply, SERVICE, frame};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep};
@@ -261,12 +261,7 @@ where
 fn request(call: Call) -> Result<Request<Body>, Status> {
     let context = call.request_context();
     let uri = Uri::try_from(call.path).map_err(|_| Status::unimplemented("no such method"))?;
-    let length = u32::try_from(call.message.len()).map_err(|_| Status::out_of_range("too large"))?;
-    let mut frame = BytesMut::with_capacity(PREFIX + call.message.len());
-    frame.put_u8(0);
-    frame.put_u32(length);
-    frame.put_slice(&call.message);
-    let mut request = Request::new(Body::new(Full::new(frame.freeze())));
+    let mut request = Request::new(Body::new(Full::new(frame(&call.message)?)));
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = uri;
