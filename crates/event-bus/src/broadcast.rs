@@ -2,10 +2,12 @@
 
 use contracts::Event;
 use futures::StreamExt;
+use lapin::message::Delivery as Message;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio_util::sync::CancellationToken;
 
+use crate::batch::events_of;
 use crate::connection::{Backoff, BusError, EventBus, PATIENCE};
 use crate::topology::{EXCHANGE, passing};
 
@@ -79,15 +81,29 @@ impl EventBus {
                     return Ok(());
                 }
                 next = messages.next() => match next {
-                    Some(Ok(message)) => match serde_json::from_slice(&message.data) {
-                        Ok(event) => hear(event),
-                        Err(fault) => {
-                            tracing::warn!(event_type = E::TYPE, error = &fault as &dyn std::error::Error, "not readable");
-                        }
-                    },
+                    Some(Ok(message)) => hear_all(&message, hear),
                     Some(Err(fault)) => return Err(fault.into()),
                     None => return Err(BusError::Closed),
                 },
+            }
+        }
+    }
+}
+
+fn hear_all<E: Event>(message: &Message, hear: impl Fn(E)) {
+    let Some(events) = events_of(message) else {
+        tracing::warn!(event_type = E::TYPE, "a message is no event of ours");
+        return;
+    };
+    for event in events {
+        match serde_json::from_slice(event.payload) {
+            Ok(event) => hear(event),
+            Err(fault) => {
+                tracing::warn!(
+                    event_type = E::TYPE,
+                    error = &fault as &dyn std::error::Error,
+                    "not readable"
+                );
             }
         }
     }

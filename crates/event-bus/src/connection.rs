@@ -27,7 +27,7 @@ pub struct BusSettings {
 }
 
 fn default_prefetch() -> u16 {
-    256
+    64
 }
 
 #[derive(Debug, thiserror::Error)]

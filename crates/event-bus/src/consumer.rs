@@ -1,5 +1,6 @@
 //! Consumes a durable queue: the effect of each event once, in order for each subject, others not held up by one that fails.
 
+mod apart;
 mod handle;
 mod together;
 
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures::StreamExt;
+use lapin::message::Delivery as Message;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use postgres::Database;
@@ -15,13 +17,16 @@ use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::batch;
 use crate::connection::{Backoff, BusError, EventBus, PATIENCE};
 use crate::pace;
 use crate::subscription::Subscription;
 use handle::Handling;
 
-/// Events that wait are handled together, so many at most.
+/// Messages that wait are handled together, so many at most.
 const TOGETHER: usize = 256;
+/// Events of messages that hold several: so many at most share a transaction, unless one message has more.
+const EVENTS_TOGETHER: usize = 400;
 const TAG: &str = "consumer";
 
 /// A consumer of one queue.
@@ -36,6 +41,7 @@ impl Consumer {
         let handling = Handling {
             db,
             name,
+            bus: bus.clone(),
             subscription,
             is_unsure: AtomicBool::new(false),
         };
@@ -102,13 +108,16 @@ impl Consumer {
             let Some(next) = next else {
                 break Err(BusError::Closed);
             };
-            let is_full = next.len() == full;
             let mut fault = None;
-            let messages = next
+            let messages: Vec<Message> = next
                 .into_iter()
-                .filter_map(|next| next.map_err(|lost| fault = Some(lost)).ok());
-            let messages = messages.collect();
-            self.handling.handle_all(messages, &retries, shutdown).await;
+                .filter_map(|next| next.map_err(|lost| fault = Some(lost)).ok())
+                .collect();
+            let mut is_full = messages.len() == full;
+            for share in shares(messages) {
+                is_full |= events_in(&share) >= EVENTS_TOGETHER;
+                self.handling.handle_all(share, &retries, shutdown).await;
+            }
             if let Some(fault) = fault {
                 break Err(fault.into());
             }
@@ -130,6 +139,30 @@ impl Consumer {
         link.close().await;
         ended
     }
+}
+
+fn events_in(messages: &[Message]) -> usize {
+    messages
+        .iter()
+        .map(|message| batch::count(&message.properties))
+        .sum()
+}
+
+/// Messages in their order, by what shares a transaction.
+fn shares(messages: Vec<Message>) -> Vec<Vec<Message>> {
+    let (mut shares, mut events) = (vec![Vec::new()], 0_usize);
+    for message in messages {
+        let count = batch::count(&message.properties);
+        if events > 0 && events.saturating_add(count) > EVENTS_TOGETHER {
+            shares.push(Vec::new());
+            events = 0;
+        }
+        events = events.saturating_add(count);
+        if let Some(share) = shares.last_mut() {
+            share.push(message);
+        }
+    }
+    shares
 }
 
 /// Forgets events that were handled more than a week ago, when no broker delivers them again, and why others failed: after a week, or

@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use typed_id::EventId;
 use uuid::Uuid;
 
+use crate::batch;
 use crate::connection::{BusError, EventBus, Link, PATIENCE};
 use crate::envelope::Envelope;
 use crate::topology::Queue;
@@ -84,10 +85,16 @@ impl DeadLetters {
         limit: usize,
     ) -> Result<Vec<Letter>, BusError> {
         let (mut letters, mut held) = (Vec::new(), Vec::new());
-        for _ in 0..self.count(queue).await? {
+        let mut left = self.count(queue).await?;
+        while left > 0 {
+            left -= 1;
             let Some(message) = self.get(queue).await? else {
                 break;
             };
+            if let Some(events) = self.take_apart(queue, &message).await? {
+                left += events;
+                continue;
+            }
             let envelope = Envelope::read(&message.properties);
             if which.holds(envelope.as_ref()) {
                 letters.push(Letter {
@@ -121,10 +128,16 @@ impl DeadLetters {
         which: Which,
     ) -> Result<usize, BusError> {
         let (mut count, mut held) = (0, Vec::new());
-        for _ in 0..self.count(queue).await? {
+        let mut left = self.count(queue).await?;
+        while left > 0 {
+            left -= 1;
             let Some(message) = self.get(queue).await? else {
                 break;
             };
+            if let Some(events) = self.take_apart(queue, &message).await? {
+                left += events;
+                continue;
+            }
             let envelope = Envelope::read(&message.properties);
             if !which.holds(envelope.as_ref()) {
                 held.push(message);
@@ -133,7 +146,8 @@ impl DeadLetters {
             if let Some(envelope) = &envelope {
                 forget_failure(db, queue, envelope.id).await?;
             }
-            self.publish(queue, &message).await?;
+            self.publish(&queue.name(), &message.data, as_sent(&message.properties))
+                .await?;
             message.acker.ack(BasicAckOptions::default()).await?;
             count += 1;
         }
@@ -144,10 +158,16 @@ impl DeadLetters {
     /// Removes letters for good; gives their number.
     pub async fn remove(&self, queue: &Queue, which: Which) -> Result<usize, BusError> {
         let (mut count, mut held) = (0, Vec::new());
-        for _ in 0..self.count(queue).await? {
+        let mut left = self.count(queue).await?;
+        while left > 0 {
+            left -= 1;
             let Some(message) = self.get(queue).await? else {
                 break;
             };
+            if let Some(events) = self.take_apart(queue, &message).await? {
+                left += events;
+                continue;
+            }
             if which.holds(Envelope::read(&message.properties).as_ref()) {
                 message.acker.ack(BasicAckOptions::default()).await?;
                 count += 1;
@@ -192,20 +212,32 @@ impl DeadLetters {
         Ok(got.map(|message| message.delivery))
     }
 
-    async fn publish(&self, queue: &Queue, message: &Message) -> Result<(), BusError> {
-        let name = queue.name();
+    /// A message with several events becomes one for each, at the end of the dead-letter queue; their number, and `None` for any other.
+    async fn take_apart(&self, queue: &Queue, message: &Message) -> Result<Option<u32>, BusError> {
+        let Some(events) = batch::events_of(message).filter(|_| batch::is_batch(&message.properties)) else {
+            return Ok(None);
+        };
+        let mut count = 0;
+        for event in events {
+            let properties = event.envelope.properties(&event.source);
+            self.publish(&queue.dead_name(), event.payload, properties)
+                .await?;
+            count += 1;
+        }
+        message.acker.ack(BasicAckOptions::default()).await?;
+        Ok(Some(count))
+    }
+
+    async fn publish(&self, name: &str, payload: &[u8], properties: BasicProperties) -> Result<(), BusError> {
         let options = BasicPublishOptions {
             mandatory: true,
             ..BasicPublishOptions::default()
         };
         let publishing = async {
-            let confirm = self.link.channel.basic_publish(
-                "".into(),
-                name.as_str().into(),
-                options,
-                &message.data,
-                as_sent(&message.properties),
-            );
+            let confirm =
+                self.link
+                    .channel
+                    .basic_publish("".into(), name.into(), options, payload, properties);
             confirm.await?.await
         };
         match tokio::time::timeout(PATIENCE, publishing).await?? {

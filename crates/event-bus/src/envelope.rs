@@ -17,10 +17,10 @@ pub struct Envelope {
     pub request_id: Option<String>,
 }
 
-const PERSISTENT: u8 = 2;
+pub(crate) const PERSISTENT: u8 = 2;
 
 impl Envelope {
-    pub(crate) fn properties(&self, service: &str) -> BasicProperties {
+    pub(crate) fn properties(&self, source: &str) -> BasicProperties {
         let mut headers = FieldTable::default();
         let mut put = |name: &str, value: &str| {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
@@ -28,7 +28,7 @@ impl Envelope {
         put("cloudEvents_specversion", "1.0");
         put("cloudEvents_id", &self.id.to_string());
         put("cloudEvents_type", &self.event_type);
-        put("cloudEvents_source", &format!("/sc/{service}"));
+        put("cloudEvents_source", source);
         put("cloudEvents_subject", &self.subject);
         put(
             "cloudEvents_time",
@@ -81,7 +81,7 @@ mod tests {
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
             request_id: None,
         };
-        let read = Envelope::read(&envelope.properties("auth")).unwrap();
+        let read = Envelope::read(&envelope.properties("/sc/auth")).unwrap();
         assert_eq!(format!("{read:?}"), format!("{envelope:?}"));
     }
 

@@ -1,6 +1,7 @@
 //! Events, and the way of tasks: all that this product knows of RabbitMQ. Transactional outbox on one side, inbox on the other; see
 //! docs/EVENTS.md.
 
+mod batch;
 mod broadcast;
 mod connection;
 mod consumer;

@@ -72,6 +72,7 @@ pub struct Subscription {
     pub(crate) queue: &'static Queue,
     pub(crate) handlers: HashMap<&'static str, Handler>,
     pub(crate) attempts: i32,
+    pub(crate) is_repeatable: bool,
 }
 
 const DEFAULT_ATTEMPTS: i32 = 10;
@@ -96,6 +97,7 @@ impl Subscription {
             queue,
             handlers: HashMap::new(),
             attempts: DEFAULT_ATTEMPTS,
+            is_repeatable: false,
         }
     }
 
@@ -158,6 +160,14 @@ impl Subscription {
     #[must_use]
     pub fn attempts(mut self, attempts: i32) -> Self {
         self.attempts = attempts;
+        self
+    }
+
+    /// Every handler changes nothing when it sees an event again, as what it writes is kept under the event's id, or under a version that
+    /// only grows: its events need no inbox.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.is_repeatable = true;
         self
     }
 

@@ -4,6 +4,7 @@ use futures::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 
+use crate::batch::events_of;
 use crate::connection::{BusError, EventBus, PATIENCE};
 use crate::envelope::Envelope;
 use crate::topology::{EXCHANGE, passing};
@@ -55,12 +56,11 @@ impl EventBus {
         ready();
         while let Some(message) = messages.next().await {
             let message = message?;
-            let Some(envelope) = Envelope::read(&message.properties) else {
-                continue;
-            };
-            if !see(envelope, &message.data) {
-                link.close().await;
-                return Ok(());
+            for event in events_of(&message).into_iter().flatten() {
+                if !see(event.envelope, event.payload) {
+                    link.close().await;
+                    return Ok(());
+                }
             }
         }
         Err(BusError::Closed)

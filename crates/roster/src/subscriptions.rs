@@ -1,4 +1,4 @@
-//! Events of others -> the tables, through the inbox.
+//! Events of others -> the tables, which keep the newest version of each row: to hear an event again changes nothing.
 
 use contracts::Event;
 use contracts::events::v1::{
@@ -14,6 +14,7 @@ use crate::storage::{self, Course, Enrollment};
 pub fn courses(service: &str) -> Subscription {
     Subscription::new(service, "courses")
         .on::<CourseChanged, _>(|tx, delivery| Box::pin(course_changed(tx, delivery)))
+        .repeatable()
 }
 
 /// The queue `<service>.<topic>`, of events of enrolments.
@@ -21,6 +22,7 @@ pub fn enrollments(service: &str, topic: &str) -> Subscription {
     Subscription::new(service, topic)
         .on_all::<EnrollmentCreated, _>(|tx, deliveries| Box::pin(enrollments_changed(tx, deliveries)))
         .on_all::<EnrollmentStatusChanged, _>(|tx, deliveries| Box::pin(enrollments_changed(tx, deliveries)))
+        .repeatable()
 }
 
 /// The queues `<service>.courses`, `<service>.enrollments` and `<service>.users`.
@@ -50,7 +52,8 @@ pub fn subscriptions(service: &str) -> [Subscription; 3] {
                     } = delivery.event;
                     keep_user(tx, &user_id, version, full_name).await
                 })
-            }),
+            })
+            .repeatable(),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Events of others -> the activity log, through the inbox: each once, however often it is delivered.
+//! Events of others -> the activity log, under their ids: each once, however often it is delivered.
 
 use contracts::events::v1::{
     CourseChanged, CourseVideosCompleted, EnrollmentCreated, EnrollmentStatusChanged, ExamAttemptGraded,
@@ -25,6 +25,7 @@ pub fn activity() -> Subscription {
         .on_all::<CourseVideosCompleted, _>(kept)
         .on_all::<ExamAttemptSubmitted, _>(kept)
         .on_all::<ExamAttemptGraded, _>(kept)
+        .repeatable()
 }
 
 fn kept<E: Tells>(tx: &mut WriteTx, deliveries: Vec<Delivery<E>>) -> BoxFuture<'_, Result<(), HandlerError>> {

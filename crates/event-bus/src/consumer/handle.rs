@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 use typed_id::EventId;
 
-use crate::connection::PATIENCE;
+use crate::batch;
+use crate::connection::{EventBus, PATIENCE};
 use crate::envelope::Envelope;
 use crate::subscription::{Effect, Handler, HandlerError, Subscription};
 
@@ -32,16 +33,21 @@ pub struct Handling {
     pub db: Database,
     /// Of the queue, and of this consumer in the inbox.
     pub name: String,
+    pub bus: EventBus,
     pub subscription: Subscription,
     /// A rejection may not have arrived: to acknowledge others with it would take it back.
     pub is_unsure: AtomicBool,
 }
 
 /// Messages that are settled beside the others: unless they were, they must not be acknowledged with them.
-struct Pending(Option<Arc<Handling>>);
+pub(super) struct Pending(Option<Arc<Handling>>);
 
 impl Pending {
-    fn settled(mut self) {
+    pub(super) fn of(handling: &Arc<Handling>) -> Self {
+        Self(Some(Arc::clone(handling)))
+    }
+
+    pub(super) fn settled(mut self) {
         self.0 = None;
     }
 }
@@ -81,7 +87,7 @@ impl Handling {
             messages.into_iter().partition(|message| message.redelivered);
         if !again.is_empty() {
             let (handling, beside, shutdown) = (Arc::clone(self), retries.clone(), shutdown.clone());
-            let pending = Pending(Some(Arc::clone(self)));
+            let pending = Pending::of(self);
             retries.spawn(async move {
                 handling.handle_each(again, &beside, &shutdown).await;
                 pending.settled();
@@ -90,15 +96,18 @@ impl Handling {
         for _ in 0..FAULTS_TOGETHER {
             // Nothing else that was delivered still waits to be settled. What is given up at a shutdown does: that is asked for after it.
             let are_all = retries.is_empty() && !self.is_unsure.load(Ordering::Relaxed);
-            if new.len() < 2 || shutdown.is_cancelled() {
+            let is_worth_it = new.len() > 1 || new.iter().any(is_batch);
+            if !is_worth_it || shutdown.is_cancelled() {
                 break;
             }
             let Some(fault) = self.together(&mut new, are_all).await else {
                 break;
             };
             let message = new.remove(fault.at);
-            // That was its try. The others go on without it.
-            if let Some(envelope) = Envelope::read(&message.properties) {
+            if is_batch(&message) {
+                self.handle_events(message, Some(fault), retries, shutdown).await;
+            } else if let Some(envelope) = Envelope::read(&message.properties) {
+                // That was its try. The others go on without it.
                 let failed = Err(fault.fault);
                 self.settle(
                     message,
@@ -122,8 +131,13 @@ impl Handling {
         shutdown: &CancellationToken,
     ) {
         let mut lanes: [Vec<Message>; LANES] = Default::default();
+        // One with events of several subjects has no lane of its own. Of what comes again the order is lost already.
+        let is_one_lane = messages
+            .iter()
+            .any(|message| is_batch(message) && !message.redelivered);
         for message in messages {
-            lanes[lane_of(&message)].push(message);
+            let lane = if is_one_lane { 0 } else { lane_of(&message) };
+            lanes[lane].push(message);
         }
         let lanes = lanes.into_iter().map(|lane| async move {
             for message in lane {
@@ -150,13 +164,11 @@ impl Handling {
     }
 
     async fn handle(self: &Arc<Self>, message: Message, retries: &TaskTracker, shutdown: &CancellationToken) {
+        if is_batch(&message) {
+            return self.handle_batch(message, retries, shutdown).await;
+        }
         let Some(envelope) = Envelope::read(&message.properties) else {
-            tracing::error!(
-                queue = self.name,
-                "a message is no event of ours; it goes to the dead-letter queue"
-            );
-            self.count("unknown", "dead");
-            return self.reject(&message, false).await;
+            return self.bury_unknown(&message).await;
         };
         let Some(handler) = self.subscription.handlers.get(envelope.event_type.as_str()) else {
             tracing::debug!(
@@ -182,15 +194,29 @@ impl Handling {
         retries: &TaskTracker,
         shutdown: &CancellationToken,
     ) {
-        let started = Instant::now();
         let (id, event_type) = (envelope.id, envelope.event_type.clone());
+        let processing = self.process_patiently(envelope, &handler.effect, payload, shutdown);
+        if let Some(outcome) = processing.await {
+            self.settle(message, id, &event_type, outcome, retries, shutdown)
+                .await;
+        }
+    }
+
+    /// While the database is away the event waits, and nothing is counted; `None` when the process stops first.
+    pub(super) async fn process_patiently(
+        self: &Arc<Self>,
+        envelope: Envelope,
+        effect: &Arc<Effect>,
+        payload: Arc<[u8]>,
+        shutdown: &CancellationToken,
+    ) -> Option<Result<Outcome, HandlerError>> {
+        let started = Instant::now();
         let mut patience = DATABASE_PATIENCE;
         let outcome = loop {
             match self
-                .process(envelope.clone(), Arc::clone(&handler.effect), payload.clone())
+                .process(envelope.clone(), Arc::clone(effect), payload.clone())
                 .await
             {
-                // While the database is away the message waits, and nothing is counted.
                 Err(HandlerError::Transient(fault))
                     if !self.db.ping().await || (is_away(fault.as_ref()) && patience > 0) =>
                 {
@@ -200,15 +226,14 @@ impl Handling {
                         "the database is away; waiting"
                     );
                     if !self.database_is_back(shutdown).await {
-                        return;
+                        return None;
                     }
                 }
                 outcome => break outcome,
             }
         };
         metrics::histogram!("consumer_seconds", "consumer" => self.name.clone()).record(started.elapsed());
-        self.settle(message, id, &event_type, outcome, retries, shutdown)
-            .await;
+        Some(outcome)
     }
 
     /// Tells the broker how it went.
@@ -243,7 +268,7 @@ impl Handling {
                 self.count(event_type, "retried");
                 // Beside the lane, so that the pause holds up nobody else.
                 let (handling, shutdown) = (Arc::clone(self), shutdown.clone());
-                let pending = Pending(Some(Arc::clone(self)));
+                let pending = Pending::of(self);
                 retries.spawn(async move {
                     tokio::select! {
                         () = shutdown.cancelled() => {}
@@ -256,23 +281,32 @@ impl Handling {
         }
     }
 
-    /// The inbox row and the effect, in one transaction.
+    /// The inbox row, unless none is needed, and the effect, in one transaction.
     async fn process(
         self: &Arc<Self>,
         envelope: Envelope,
         effect: Arc<Effect>,
         payload: Arc<[u8]>,
     ) -> Result<Outcome, HandlerError> {
-        let consumer = self.name.clone();
+        let (consumer, is_repeatable) = (self.name.clone(), self.subscription.is_repeatable);
         self.db
             .write(move |mut tx| async move {
-                if !enter(&mut tx, &consumer, envelope.id).await? {
+                if !is_repeatable && !enter(&mut tx, &consumer, envelope.id).await? {
                     return Ok(tx.rollback(Outcome::Duplicate).await?);
                 }
                 effect(&mut tx, vec![(envelope, payload)]).await?;
                 Ok::<_, HandlerError>(tx.commit(Outcome::Done).await?)
             })
             .await
+    }
+
+    pub(super) async fn bury_unknown(&self, message: &Message) {
+        tracing::error!(
+            queue = self.name,
+            "a message is no event of ours; it goes to the dead-letter queue"
+        );
+        self.count("unknown", "dead");
+        self.reject(message, false).await;
     }
 
     async fn bury(
@@ -302,7 +336,12 @@ impl Handling {
     }
 
     /// Counts a failed attempt and gives the count.
-    async fn record_failure(&self, id: EventId, said: &str, dead: bool) -> Result<i32, sqlx::Error> {
+    pub(super) async fn record_failure(
+        &self,
+        id: EventId,
+        said: &str,
+        dead: bool,
+    ) -> Result<i32, sqlx::Error> {
         let statement = format!(
             "INSERT INTO {0}.inbox_failures AS f (consumer, event_id, attempts, last_error, dead)
              VALUES ($1, $2, 1, $3, $4)
@@ -383,6 +422,10 @@ async fn said(what: &str, telling: impl Future<Output = lapin::Result<bool>>) ->
     };
     tracing::debug!(what, error = fault, "the broker was not told");
     false
+}
+
+pub(super) fn is_batch(message: &Message) -> bool {
+    batch::is_batch(&message.properties)
 }
 
 fn lane_of(message: &Message) -> usize {

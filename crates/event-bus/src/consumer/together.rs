@@ -12,26 +12,28 @@ use typed_id::EventId;
 use uuid::Uuid;
 
 use super::handle::{Handling, Outcome, ack, ack_until};
-use crate::envelope::Envelope;
+use crate::batch::events_of;
 use crate::subscription::{Handler, HandlerError, Received};
 
 /// Why events were not handled together: one of them failed.
 pub struct Fault {
-    /// Its place among them.
+    /// The place of its message among them.
     pub at: usize,
+    pub event: EventId,
     pub fault: HandlerError,
 }
 
 /// As [`Fault`], or nobody's own.
 struct Unclear {
-    at: Option<usize>,
+    /// As in [`Fault`].
+    of: Option<(usize, EventId)>,
     fault: HandlerError,
 }
 
 impl From<WriteError> for Unclear {
     fn from(fault: WriteError) -> Self {
         Self {
-            at: None,
+            of: None,
             fault: fault.into(),
         }
     }
@@ -41,13 +43,13 @@ impl Unclear {
     fn into_own(self) -> Option<Fault> {
         let error = &self.fault as &dyn std::error::Error;
         tracing::debug!(error, "events could not be handled together");
-        match (self.at, self.fault) {
+        match (self.of, self.fault) {
             (Some(_), HandlerError::Transient(fault))
                 if is_away(fault.as_ref()) || is_about_others(fault.as_ref()) =>
             {
                 None
             }
-            (Some(at), fault) => Some(Fault { at, fault }),
+            (Some((at, event)), fault) => Some(Fault { at, event, fault }),
             (None, _) => None,
         }
     }
@@ -65,66 +67,76 @@ impl Handling {
     /// one by one: nobody's event, or all of them after a fault that is no event's own. `are_all`: these are all that were delivered and
     /// are not settled.
     pub async fn together(self: &Arc<Self>, messages: &mut Vec<Message>, are_all: bool) -> Option<Fault> {
-        let works: Vec<Work> = (messages.iter().enumerate())
-            .filter_map(|(at, message)| self.work_of(at, message))
+        let works: Vec<(usize, Vec<Work>)> = (messages.iter().enumerate())
+            .filter_map(|(at, message)| Some((at, self.works_of(at, message)?)))
             .collect();
+        // A message whose events nobody handles is done with.
+        let mut done = vec![false; messages.len()];
+        works.iter().for_each(|(at, _)| done[*at] = true);
+        let works = works.into_iter().flat_map(|(_, works)| works).collect();
         let (started, handling) = (Instant::now(), Arc::clone(self));
         let outcomes = match self.db.write(move |tx| handling.process_all(tx, works)).await {
             Ok(outcomes) => outcomes,
             Err(fault) => return fault.into_own(),
         };
         let seconds = metrics::histogram!("consumer_seconds", "consumer" => self.name.clone());
-        let (mut done, mut is_open) = (HashSet::with_capacity(outcomes.len()), true);
-        let mut are_acked = false;
-        if are_all
-            && outcomes.len() == messages.len()
-            && let Some(last) = messages.last()
-        {
-            // One frame, and one entry in the queue's log.
-            is_open = ack_until(last).await;
-            are_acked = true;
-        }
-        for (at, event_type, outcome) in outcomes {
+        for (event_type, outcome) in outcomes {
             seconds.record(started.elapsed());
             self.count(&event_type, outcome.as_str());
-            // On a broken channel there is nobody to tell.
-            is_open = is_open && (are_acked || ack(&messages[at]).await);
-            done.insert(at);
         }
-        let mut at = 0;
-        messages.retain(|_| {
-            at += 1;
-            !done.contains(&(at - 1))
-        });
+        match messages.last() {
+            // One frame, and one entry in the queue's log.
+            Some(last) if are_all && done.iter().all(|done| *done) => {
+                ack_until(last).await;
+            }
+            _ => {
+                for (message, done) in messages.iter().zip(&done) {
+                    // On a broken channel there is nobody to tell.
+                    if *done && !ack(message).await {
+                        break;
+                    }
+                }
+            }
+        }
+        let mut done = done.into_iter();
+        messages.retain(|_| done.next() == Some(false));
         None
     }
 
-    fn work_of(&self, at: usize, message: &Message) -> Option<Work> {
-        let envelope = Envelope::read(&message.properties)?;
-        let handler = self.subscription.handlers.get(envelope.event_type.as_str())?;
-        Some(Work {
-            at,
-            handler: handler.clone(),
-            received: (envelope, message.data.as_slice().into()),
-        })
+    /// What is to be done with a message; `None` when that is not known.
+    fn works_of(&self, at: usize, message: &Message) -> Option<Vec<Work>> {
+        let works = events_of(message)?.into_iter().filter_map(|event| {
+            let event_type = event.envelope.event_type.as_str();
+            let handler = self.subscription.handlers.get(event_type)?.clone();
+            Some(Work {
+                at,
+                handler,
+                received: (event.envelope, event.payload.into()),
+            })
+        });
+        Some(works.collect())
     }
 
     async fn process_all(
         self: Arc<Self>,
         mut tx: WriteTx,
         works: Vec<Work>,
-    ) -> Result<Finished<Vec<(usize, String, Outcome)>>, Unclear> {
+    ) -> Result<Finished<Vec<(String, Outcome)>>, Unclear> {
         let mut ids: Vec<EventId> = works.iter().map(|work| work.received.0.id).collect();
-        let mut new = enter_all(&mut tx, &self.name, &mut ids)
-            .await
-            .map_err(WriteError::from)?;
+        let mut new = if self.subscription.is_repeatable {
+            ids.iter().map(|id| id.0).collect()
+        } else {
+            enter_all(&mut tx, &self.name, &mut ids)
+                .await
+                .map_err(WriteError::from)?
+        };
         let mut outcomes = Vec::with_capacity(works.len());
         let mut group: Vec<Work> = Vec::new();
         for work in works {
             let (envelope, _) = &work.received;
             let is_new = new.remove(&envelope.id.0);
             let outcome = if is_new { Outcome::Done } else { Outcome::Duplicate };
-            outcomes.push((work.at, envelope.event_type.clone(), outcome));
+            outcomes.push((envelope.event_type.clone(), outcome));
             if !is_new {
                 continue;
             }
@@ -139,10 +151,11 @@ impl Handling {
 
     /// Events of one type, one after the other in the queue.
     async fn take_effect(&self, tx: &mut WriteTx, group: Vec<Work>) -> Result<(), Unclear> {
-        let Some(Work { at, handler, .. }) = group.first() else {
+        let Some(first) = group.first() else {
             return Ok(());
         };
-        let (at, handler) = ((group.len() == 1).then_some(*at), handler.clone());
+        let of = (group.len() == 1).then_some((first.at, first.received.0.id));
+        let handler = first.handler.clone();
         // Whatever is told on behalf of several is told on behalf of the first; each has its span.
         let mut contexts = group.iter().map(|work| self.context_of(&work.received.0));
         let Some((context, span)) = contexts.next() else {
@@ -152,7 +165,7 @@ impl Handling {
         let received = group.into_iter().map(|work| work.received).collect();
         let effect = (handler.effect)(tx, received).instrument(span);
         let done = request_context::scope(context, effect).await;
-        done.map_err(|fault| Unclear { at, fault })
+        done.map_err(|fault| Unclear { of, fault })
     }
 }
 

@@ -12,10 +12,11 @@ use request_context::RequestContext;
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::Span;
 use typed_id::EventId;
 use uuid::Uuid;
 
+use crate::batch::{self, Place};
 use crate::connection::{Backoff, BusError, EventBus, Link, PATIENCE};
 use crate::envelope::Envelope;
 use crate::{pace, topology};
@@ -24,6 +25,8 @@ use crate::{pace, topology};
 const BATCH: i64 = 200;
 /// How long an event may wait when nobody wakes the relay: one whose process died after its commit.
 const POLL: Duration = Duration::from_secs(1);
+/// Bytes of payloads that share a message.
+const ROOM: usize = 48 << 10;
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(10);
 /// Published events are kept a day, to look at; tasks until they are done, so that a broker that lost them can be given them again.
 const RETENTION: &str = "interval '1 day'";
@@ -46,6 +49,31 @@ struct Row {
     occurred_at: OffsetDateTime,
     /// Of a task.
     queue: Option<String>,
+    attempts: i32,
+}
+
+impl Row {
+    /// The type of the messages it may share: what failed before takes no other along, a secret is in nothing that is looked at, and what
+    /// no queue keeps costs nothing there.
+    fn shared_type(&self) -> Option<&str> {
+        let is_shared = self.queue.is_none()
+            && self.attempts == 0
+            && !self.is_secret()
+            && topology::has_queue(&self.event_type);
+        is_shared.then_some(self.event_type.as_str())
+    }
+
+    fn is_secret(&self) -> bool {
+        contracts::SECRET_EVENT_TYPES.contains(&self.event_type.as_str())
+    }
+}
+
+/// An event on its way, and the span of that.
+struct Outgoing {
+    envelope: Envelope,
+    payload: Vec<u8>,
+    queue: Option<String>,
+    _span: Span,
 }
 
 /// How a batch went.
@@ -130,7 +158,7 @@ impl Relay {
         let Some(channel) = link.as_ref().map(|link| link.channel.clone()) else {
             return Err(BusError::Closed);
         };
-        let service = self.bus.service();
+        let source = format!("/sc/{}", self.bus.service());
         let (count, broken) = self
             .db
             .write(move |mut tx| async move {
@@ -139,8 +167,13 @@ impl Relay {
                 if rows.is_empty() {
                     return tx.rollback((0, false)).await;
                 }
-                let round = publish(&channel, service, rows).await;
-                record(&mut tx, &round).await?;
+                let secrets: Vec<Uuid> = rows
+                    .iter()
+                    .filter(|row| row.is_secret())
+                    .map(|row| row.id)
+                    .collect();
+                let round = publish(&channel, &source, messages(rows)).await;
+                record(&mut tx, &round, secrets).await?;
                 tx.commit((count, round.broken)).await
             })
             .await?;
@@ -180,7 +213,7 @@ impl Relay {
 
 async fn claim(tx: &mut WriteTx) -> Result<Vec<Row>, WriteError> {
     let statement = format!(
-        "SELECT id, type, subject, payload, traceparent, request_id, occurred_at, queue FROM {}.outbox
+        "SELECT id, type, subject, payload, traceparent, request_id, occurred_at, queue, attempts FROM {}.outbox
          WHERE published_at IS NULL AND due_at <= clock_timestamp()
          ORDER BY due_at, id LIMIT {BATCH} FOR UPDATE SKIP LOCKED",
         tx.schema()
@@ -190,14 +223,33 @@ async fn claim(tx: &mut WriteTx) -> Result<Vec<Row>, WriteError> {
         .await?)
 }
 
-async fn publish(channel: &Channel, service: &str, rows: Vec<Row>) -> Round {
-    let attempts = rows.into_iter().map(|row| async move {
-        let id = row.id;
-        let outcome = match tokio::time::timeout(PATIENCE, publish_one(channel, service, row)).await {
+/// Which rows share a message, in the order in which those are published.
+fn messages(rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let places = rows.iter().map(|row| Place {
+        event_type: row.shared_type(),
+        subject: &row.subject,
+        bytes: row.payload.len(),
+    });
+    let places = batch::places(places, ROOM);
+    let mut messages: Vec<Vec<Row>> = Vec::new();
+    for (row, place) in rows.into_iter().zip(places) {
+        if place == messages.len() {
+            messages.push(Vec::new());
+        }
+        messages[place].push(row);
+    }
+    messages
+}
+
+async fn publish(channel: &Channel, source: &str, messages: Vec<Vec<Row>>) -> Round {
+    let attempts = messages.into_iter().map(|rows| async move {
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let events = rows.into_iter().map(outgoing).collect();
+        let outcome = match tokio::time::timeout(PATIENCE, confirm(channel, source, events)).await {
             Ok(outcome) => outcome,
             Err(_) => Err("no answer in time".to_owned()),
         };
-        (id, outcome)
+        (ids, outcome)
     });
     judge(join_all(attempts).await, channel.status().connected())
 }
@@ -205,9 +257,9 @@ async fn publish(channel: &Channel, service: &str, rows: Vec<Row>) -> Round {
 /// What the broker's answers to a batch mean.
 ///
 /// A message that no queue takes is returned and confirmed all the same. lapin hands a returned message to the confirm that
-/// completes next, which is another's as often as not: the message itself says which one came back. When a confirm is missing,
+/// completes next, which is another's as often as not: the message itself says which one came back, by the id of its first event. When a confirm is missing,
 /// a returned message may be missing with it, and nothing of the batch is trusted. What is published twice has its effect once.
-fn judge(outcomes: Vec<(Uuid, Result<Confirmation, String>)>, connected: bool) -> Round {
+fn judge(outcomes: Vec<(Vec<Uuid>, Result<Confirmation, String>)>, connected: bool) -> Round {
     let returned: HashSet<Option<Uuid>> = outcomes
         .iter()
         .filter_map(|(_, outcome)| match outcome {
@@ -222,17 +274,17 @@ fn judge(outcomes: Vec<(Uuid, Result<Confirmation, String>)>, connected: bool) -
         broken: incomplete || !returned.is_empty() || !connected,
         ..Round::default()
     };
-    for (id, outcome) in outcomes {
+    for (ids, outcome) in outcomes {
         let said = match outcome {
             Err(said) => said,
-            Ok(_) if returned.contains(&Some(id)) => "no queue took it".to_owned(),
+            Ok(_) if returned.contains(&ids.first().copied()) => "no queue took it".to_owned(),
             Ok(Confirmation::Ack(_)) if !doubtful => {
-                round.published.push(id);
+                round.published.extend(ids);
                 continue;
             }
             Ok(_) => "the broker did not confirm".to_owned(),
         };
-        round.failed.push((id, said));
+        (round.failed).extend(ids.into_iter().map(|id| (id, said.clone())));
     }
     round
 }
@@ -242,7 +294,7 @@ fn message_id(message: &BasicReturnMessage) -> Option<Uuid> {
     Uuid::try_parse(id.as_str()).ok()
 }
 
-async fn publish_one(channel: &Channel, service: &str, row: Row) -> Result<Confirmation, String> {
+fn outgoing(row: Row) -> Outgoing {
     let context = RequestContext::for_event(row.request_id.as_deref(), row.traceparent.as_deref());
     let span = tracing::info_span!(
         "publish", otel.kind = "producer", otel.name = format!("{} publish", row.event_type),
@@ -250,20 +302,29 @@ async fn publish_one(channel: &Channel, service: &str, row: Row) -> Result<Confi
         event_id = %row.id, request_id = row.request_id.as_deref(),
     );
     context.adopt(&span);
-    request_context::scope(context, confirm(channel, service, row).instrument(span)).await
-}
-
-async fn confirm(channel: &Channel, service: &str, row: Row) -> Result<Confirmation, String> {
     let envelope = Envelope {
         id: EventId(row.id),
         event_type: row.event_type,
         subject: row.subject,
         occurred_at: row.occurred_at,
-        traceparent: request_context::traceparent(),
+        traceparent: span.in_scope(request_context::traceparent).or(row.traceparent),
         request_id: row.request_id,
     };
-    let event_type = envelope.event_type.as_str();
-    let (exchange, key, mandatory) = match &row.queue {
+    Outgoing {
+        envelope,
+        payload: row.payload,
+        queue: row.queue,
+        _span: span,
+    }
+}
+
+/// Publishes a message with these events, of one type.
+async fn confirm(channel: &Channel, source: &str, events: Vec<Outgoing>) -> Result<Confirmation, String> {
+    let Some(first) = events.first() else {
+        return Err("a message without an event".to_owned());
+    };
+    let event_type = first.envelope.event_type.as_str();
+    let (exchange, key, mandatory) = match &first.queue {
         Some(queue) => (topology::TASK_EXCHANGE, queue.as_str(), true),
         None => (topology::EXCHANGE, event_type, topology::has_queue(event_type)),
     };
@@ -271,27 +332,41 @@ async fn confirm(channel: &Channel, service: &str, row: Row) -> Result<Confirmat
         mandatory,
         ..BasicPublishOptions::default()
     };
-    let properties = envelope.properties(service);
+    let body;
+    let (properties, payload) = if events.len() == 1 {
+        (first.envelope.properties(source), first.payload.as_slice())
+    } else {
+        let pairs = events
+            .iter()
+            .map(|event| (&event.envelope, event.payload.as_slice()));
+        body = batch::encode(source, pairs).map_err(|fault| fault.to_string())?;
+        (
+            batch::properties(first.envelope.id.0, events.len()),
+            body.as_slice(),
+        )
+    };
     let confirm = channel
-        .basic_publish(exchange.into(), key.into(), options, &row.payload, properties)
+        .basic_publish(exchange.into(), key.into(), options, payload, properties)
         .await
         .map_err(|fault| fault.to_string())?;
     confirm.await.map_err(|fault| fault.to_string())
 }
 
-async fn record(tx: &mut WriteTx, round: &Round) -> Result<(), WriteError> {
+async fn record(tx: &mut WriteTx, round: &Round, mut secrets: Vec<Uuid>) -> Result<(), WriteError> {
     let schema = tx.schema();
     metrics::counter!("outbox_events_total", "outcome" => "published")
         .increment(round.published.len() as u64);
     metrics::counter!("outbox_events_total", "outcome" => "failed").increment(round.failed.len() as u64);
-    if !round.published.is_empty() {
+    secrets.retain(|id| round.published.contains(id));
+    if !secrets.is_empty() {
         // A secret is kept by nobody who does not need it any more: its row goes at once.
-        let statement = format!("DELETE FROM {schema}.outbox WHERE id = ANY($1) AND type = ANY($2)");
+        let statement = format!("DELETE FROM {schema}.outbox WHERE id = ANY($1)");
         sqlx::query(AssertSqlSafe(statement))
-            .bind(&round.published)
-            .bind(contracts::SECRET_EVENT_TYPES)
+            .bind(secrets)
             .execute(&mut **tx)
             .await?;
+    }
+    if !round.published.is_empty() {
         let statement =
             format!("UPDATE {schema}.outbox SET published_at = clock_timestamp() WHERE id = ANY($1)");
         sqlx::query(AssertSqlSafe(statement))
@@ -331,21 +406,21 @@ mod tests {
     #[test]
     fn a_nack_and_a_silence_fail_their_own_events_alone() {
         let outcomes = vec![
-            (id(1), Ok(Confirmation::Ack(None))),
-            (id(2), Ok(Confirmation::Nack(None))),
-            (id(3), Err("no answer in time".to_owned())),
+            (vec![id(1), id(4)], Ok(Confirmation::Ack(None))),
+            (vec![id(2)], Ok(Confirmation::Nack(None))),
+            (vec![id(3), id(5)], Err("no answer in time".to_owned())),
         ];
         let round = judge(outcomes, true);
-        assert_eq!(round.published, [id(1)]);
+        assert_eq!(round.published, [id(1), id(4)]);
         assert_eq!(
             round.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
-            [id(2), id(3)]
+            [id(2), id(3), id(5)]
         );
         assert!(round.broken);
     }
 
     #[test]
     fn a_nack_keeps_the_connection() {
-        assert!(!judge(vec![(id(1), Ok(Confirmation::Nack(None)))], true).broken);
+        assert!(!judge(vec![(vec![id(1)], Ok(Confirmation::Nack(None)))], true).broken);
     }
 }

@@ -4,7 +4,7 @@ use postgres::WriteTx;
 use crate::domain::fact::{Tells, Unreadable};
 use crate::storage::activity;
 
-/// Keeps what events tell, in the transaction of their inbox rows.
+/// Keeps what events tell, each under its id.
 pub async fn record<E: Tells>(tx: &mut WriteTx, deliveries: &[Delivery<E>]) -> Result<(), HandlerError> {
     let told = deliveries.iter().map(|delivery| {
         let fact = delivery.event.fact()?;
