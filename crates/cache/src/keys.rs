@@ -29,8 +29,8 @@ pub enum Key {
     Revocations,
     /// A ticket for a live socket, by its hash.
     LiveTicket(String),
-    /// Channel of what a user is told.
-    LiveUser(UserId),
+    /// Channel of what users are told.
+    LiveNews,
     /// Channel that says since when something may not have been told.
     LiveMissed,
 }
@@ -48,7 +48,7 @@ impl fmt::Display for Key {
             Self::RevokedUser(id) => write!(f, "session:user:{id}:revoked"),
             Self::Revocations => f.write_str("sc:revocations:list:live"),
             Self::LiveTicket(hash) => write!(f, "sc:live:ticket:{hash}"),
-            Self::LiveUser(id) => write!(f, "sc:live:user:{id}"),
+            Self::LiveNews => f.write_str("sc:live:news"),
             Self::LiveMissed => f.write_str("sc:live:missed"),
         }
     }
@@ -92,7 +92,7 @@ mod tests {
             ),
             (Key::Revocations, "sc:revocations:list:live".into()),
             (Key::LiveTicket("ab12".into()), "sc:live:ticket:ab12".into()),
-            (Key::LiveUser(id.parse().unwrap()), format!("sc:live:user:{id}")),
+            (Key::LiveNews, "sc:live:news".into()),
             (Key::LiveMissed, "sc:live:missed".into()),
         ] {
             assert_eq!(key.to_string(), text);

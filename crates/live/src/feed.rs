@@ -1,14 +1,17 @@
 //! What a gateway hears.
 
+use std::collections::VecDeque;
+
 use cache::{Heard, Key, Listening, RedisError, RedisSettings};
 use clock::Clock;
 use contracts::notification::v1::Notification;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use typed_id::UserId;
 
-/// One pattern for all users instead of a subscription for each: a connection that comes back needs one command and not ten
+/// One channel for all users instead of a subscription for each: a connection that comes back needs one command and not ten
 /// thousand, there is no moment between a user's first socket and their subscription, and dropping what is for others costs a
-/// look into a map. At the thousand messages a second that the product is made for, that is nothing.
+/// look into a map. What is told to many at once comes in one message.
 const PATTERN: &str = "sc:live:*";
 
 #[derive(Debug)]
@@ -21,18 +24,20 @@ pub enum News {
 
 /// Most news are for users of other gateways: they are read only where somebody takes them.
 #[derive(Debug)]
-pub struct Untaken(String);
+pub struct Untaken(Box<RawValue>);
 
 impl Untaken {
     pub fn take(&self) -> Result<Notification, serde_json::Error> {
-        serde_json::from_str(&self.0)
+        serde_json::from_str(self.0.get())
     }
 }
 
 /// The news of an installation.
 pub struct Feed {
     listening: Listening,
-    users: String,
+    /// Heard, and not yet given.
+    news: VecDeque<News>,
+    told: String,
     missed: String,
     clock: Clock,
 }
@@ -40,12 +45,10 @@ pub struct Feed {
 impl Feed {
     /// Starts to connect; does not wait.
     pub fn new(settings: &RedisSettings, clock: Clock) -> Result<Self, RedisError> {
-        let nobody = UserId(typed_id::uuid::Uuid::nil());
-        let one = Key::LiveUser(nobody).to_string();
-        let users = one.trim_end_matches(&nobody.to_string()).to_owned();
         Ok(Self {
             listening: Listening::new(settings, PATTERN)?,
-            users,
+            news: VecDeque::new(),
+            told: Key::LiveNews.to_string(),
             missed: Key::LiveMissed.to_string(),
             clock,
         })
@@ -54,33 +57,39 @@ impl Feed {
     /// Waits for what comes next.
     pub async fn next(&mut self) -> News {
         loop {
+            if let Some(news) = self.news.pop_front() {
+                return news;
+            }
             match self.listening.next().await {
                 Heard::Gap(lasted) => {
                     let since = self.clock.now() - lasted;
                     return News::Missed { since };
                 }
                 Heard::Message { channel, message } => {
-                    if let Some(news) = self.read(&channel, message) {
-                        return news;
-                    }
-                    tracing::debug!(channel, "nobody understands this");
+                    let Some(news) = self.read(&channel, &message) else {
+                        tracing::debug!(channel, "nobody understands this");
+                        continue;
+                    };
+                    self.news.extend(news);
                 }
             }
         }
     }
 
-    fn read(&self, channel: &str, message: String) -> Option<News> {
-        if let Some(user) = channel.strip_prefix(&self.users) {
-            return Some(News::Told {
-                user: user.parse().ok()?,
-                notification: Untaken(message),
+    fn read(&self, channel: &str, message: &str) -> Option<Vec<News>> {
+        if channel == self.told {
+            let told: Vec<(UserId, Box<RawValue>)> = serde_json::from_str(message).ok()?;
+            let news = told.into_iter().map(|(user, notification)| News::Told {
+                user,
+                notification: Untaken(notification),
             });
+            return Some(news.collect());
         }
         if channel != self.missed {
             return None;
         }
         let micros: i64 = message.parse().ok()?;
         let since = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()?;
-        Some(News::Missed { since })
+        Some(vec![News::Missed { since }])
     }
 }

@@ -13,6 +13,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use typed_id::UserId;
 
+/// Notifications that one message holds at most: a crowd's come together, as the events do that cause them.
+const TOGETHER: usize = 256;
 /// Notifications that wait for Redis, which answers in 100 ms or not at all.
 const WAITING: usize = 10_000;
 const AGAIN: Duration = Duration::from_millis(500);
@@ -79,37 +81,43 @@ impl Pusher {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut again = interval(AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Vec::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                told = self.queue.recv() => match told {
-                    Some(told) => self.publish(told).await,
-                    None => break,
-                },
+                count = self.queue.recv_many(&mut told, TOGETHER) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.publish(&told).await;
+                    told.clear();
+                }
                 _ = again.tick() => self.confess().await,
             }
         }
-        while let Ok(Some(told)) = timeout(AFTER_STOP, self.queue.recv()).await {
-            self.publish(told).await;
+        while let Ok(1..) = timeout(AFTER_STOP, self.queue.recv_many(&mut told, TOGETHER)).await {
+            self.publish(&told).await;
+            told.clear();
         }
     }
 
-    async fn publish(&self, told: Told) {
-        let message = match serde_json::to_string(&told.notification) {
-            Ok(message) => message,
+    async fn publish(&self, told: &[Told]) {
+        let news: Vec<(UserId, &Notification)> =
+            told.iter().map(|told| (told.user, &told.notification)).collect();
+        let took = match serde_json::to_string(&news) {
+            Ok(message) => self.redis.publish(&Key::LiveNews, message).await,
             Err(fault) => {
                 tracing::error!(
                     error = &fault as &dyn std::error::Error,
-                    "a notification is no JSON"
+                    "notifications are no JSON"
                 );
-                return;
+                false
             }
         };
-        let took = self.redis.publish(&Key::LiveUser(told.user), message).await;
         let outcome = if took { "published" } else { "missed" };
-        metrics::counter!("live_published_total", "outcome" => outcome).increment(1);
-        if !took {
-            miss(&self.missed, told.at);
+        metrics::counter!("live_published_total", "outcome" => outcome).increment(told.len() as u64);
+        if let Some(first) = told.iter().map(|told| told.at).min().filter(|_| !took) {
+            miss(&self.missed, first);
         }
     }
 
