@@ -22,6 +22,21 @@ struct Layout {
     closing: String,
 }
 
+impl Language {
+    /// The texts with something to fill in.
+    fn templates(&self) -> impl Iterator<Item = &String> {
+        let mails = self
+            .mail
+            .values()
+            .flat_map(|text| text.paragraphs.iter().chain([&text.subject]));
+        let notifications = self
+            .notification
+            .values()
+            .flat_map(|text| [&text.title, &text.body]);
+        mails.chain(notifications).chain([&self.layout.greeting])
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MailText {
@@ -72,6 +87,7 @@ pub struct NotificationContent {
 }
 
 pub struct Texts {
+    /// Each text is parsed once, and has itself for a name.
     environment: Environment<'static>,
     turkish: Language,
     english: Language,
@@ -91,10 +107,15 @@ impl Texts {
         });
         environment.add_template("layout.html", include_str!("../../templates/layout.html"))?;
         environment.add_template("layout.txt", include_str!("../../templates/layout.txt"))?;
+        let turkish: Language = toml::from_str(include_str!("../../templates/tr.toml"))?;
+        let english: Language = toml::from_str(include_str!("../../templates/en.toml"))?;
+        for text in turkish.templates().chain(english.templates()) {
+            environment.add_template_owned(text.clone(), text.clone())?;
+        }
         let texts = Self {
             environment,
-            turkish: toml::from_str(include_str!("../../templates/tr.toml"))?,
-            english: toml::from_str(include_str!("../../templates/en.toml"))?,
+            turkish,
+            english,
         };
         for locale in Locale::ALL {
             for kind in MailKind::ALL {
@@ -139,11 +160,12 @@ impl Texts {
             .mail
             .get(kind.as_str())
             .ok_or(TextError::Missing(kind.as_str()))?;
-        let subject = one_line(&self.fill(&text.subject, values)?);
+        let filled = context_of(values);
+        let subject = one_line(&self.fill(&text.subject, &filled)?);
         let paragraphs: Vec<String> = text
             .paragraphs
             .iter()
-            .map(|p| self.fill(p, values))
+            .map(|paragraph| self.fill(paragraph, &filled))
             .collect::<Result<_, _>>()?;
         let items: Vec<Value> = items
             .iter()
@@ -151,7 +173,7 @@ impl Texts {
             .collect();
         let layout = context! {
             locale => locale.as_str(), subject => &subject, paragraphs => paragraphs, items => items,
-            greeting => self.fill(&language.layout.greeting, values)?, closing => &language.layout.closing,
+            greeting => self.fill(&language.layout.greeting, &filled)?, closing => &language.layout.closing,
             link => link.filter(|_| text.action.is_some()), action => &text.action,
         };
         Ok(MailContent {
@@ -171,9 +193,10 @@ impl Texts {
         let text = texts
             .get(kind.text_key())
             .ok_or(TextError::Missing(kind.text_key()))?;
+        let filled = context_of(values);
         Ok(NotificationContent {
-            title: self.fill(&text.title, values)?,
-            body: self.fill(&text.body, values)?,
+            title: self.fill(&text.title, &filled)?,
+            body: self.fill(&text.body, &filled)?,
         })
     }
 
@@ -184,30 +207,31 @@ impl Texts {
         }
     }
 
-    fn fill(&self, text: &str, values: &Values) -> Result<String, minijinja::Error> {
-        let Values {
-            name,
-            course_title,
-            exam_title,
-            status,
-            title,
-            body,
-            expires_at,
-            week,
-            happened_at,
-            address,
-        } = values;
-        let week = context! {
-            first_day => &week.first_day, last_day => &week.last_day, active_students => week.active_students,
-            enrollments => week.enrollments, videos_completed => week.videos_completed,
-            courses_completed => week.courses_completed, attempts_submitted => week.attempts_submitted,
-            average_score => &week.average_score,
-        };
-        self.environment.render_str(
-            text,
-            context! { name, course_title, exam_title, status, title, body, expires_at, happened_at, address, week },
-        )
+    fn fill(&self, text: &str, values: &Value) -> Result<String, minijinja::Error> {
+        self.environment.get_template(text)?.render(values)
     }
+}
+
+fn context_of(values: &Values) -> Value {
+    let Values {
+        name,
+        course_title,
+        exam_title,
+        status,
+        title,
+        body,
+        expires_at,
+        week,
+        happened_at,
+        address,
+    } = values;
+    let week = context! {
+        first_day => &week.first_day, last_day => &week.last_day, active_students => week.active_students,
+        enrollments => week.enrollments, videos_completed => week.videos_completed,
+        courses_completed => week.courses_completed, attempts_submitted => week.attempts_submitted,
+        average_score => &week.average_score,
+    };
+    context! { name, course_title, exam_title, status, title, body, expires_at, happened_at, address, week }
 }
 
 /// A subject is a header: a line break in a course's title must not begin another one.
