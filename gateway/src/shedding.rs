@@ -1,7 +1,8 @@
 //! What is refused first when there is more to do than can be done: browsing, then other writes, then progress; exams last.
 //!
 //! Signs of overload: how many requests wait for services, how long that has lately taken, how long students in exams wait, and how long a
-//! task of this process waits for its turn. Answers that are kept encoded are not refused: to give them costs no more than to say no.
+//! task of this process waits for its turn. Somebody has to wait for long before anybody is refused; from then on
+//! waits are kept short for a while (docs/adr/0034). Answers that are kept encoded are not refused: to give them costs no more than to say no.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -28,6 +29,11 @@ const MEMORY: Duration = Duration::from_millis(100);
 /// A call tells of so long at most, however long there was none before it.
 const TELLS_OF: Duration = Duration::from_millis(10);
 
+/// Once a wait was too long, others are from so many hundredths of it on.
+const STRICT_PERCENT: u32 = 30;
+/// For so long; then it has to be too long once more, as a machine may be busy and yet cope.
+const RUSH: Duration = Duration::from_secs(5);
+
 /// How much of a class is let in.
 struct Bounds {
     /// Percent of the places.
@@ -37,7 +43,7 @@ struct Bounds {
 }
 
 /// Who sits an exam waits as long as anybody is let wait, and often has the next answer after half a second: well below the p95 of 100 ms
-/// that is promised, others go first.
+/// that is promised, others go first. A busy machine comes near the half of it without any harm.
 const fn bounds(class: RateClass) -> Bounds {
     let (places, wait) = match class {
         RateClass::ApiRead => (50, Duration::from_millis(50)),
@@ -73,13 +79,15 @@ struct Taking {
     average: Duration,
     /// When the last call ended.
     at: Option<Instant>,
+    /// When they last took too long for somebody to be let in.
+    too_long_at: Option<Instant>,
 }
 
 impl Taking {
     /// Each call weighs as much as the time since the one before, so that many that end at once are one.
     fn add(&mut self, took: Duration) {
         if !self.is_fresh() {
-            *self = Self::default();
+            (self.average, self.at) = (Duration::ZERO, None);
         }
         let now = Instant::now();
         let since = self.at.map_or(TELLS_OF, |at| (now - at).min(TELLS_OF));
@@ -99,6 +107,16 @@ impl Taking {
         } else {
             Duration::ZERO
         }
+    }
+
+    /// Whether a class that may wait so long is to be refused.
+    fn is_too_long(&mut self, bound: Duration) -> bool {
+        let took = self.lately();
+        if took > bound {
+            self.too_long_at = Some(Instant::now());
+        }
+        let is_rush = self.too_long_at.is_some_and(|at| at.elapsed() < RUSH);
+        took > bound || (is_rush && took > bound / 100 * STRICT_PERCENT)
     }
 }
 
@@ -135,16 +153,10 @@ impl Shedding {
             service,
             since: Instant::now(),
         };
-        let calls = inner.calls.get(service);
-        let calls = calls.map_or(Duration::ZERO, |calls| calls.lately());
-        // Whatever slows exams down, others add to it.
-        let exams = inner.exams.lock().lately();
-        let tasks = Duration::from_micros(inner.wait.load(Ordering::Relaxed));
-        let wait = tasks.max(calls).max(exams);
         // Where few are waiting, others keep the machine busy: to refuse would help nobody.
         let is_crowded = taken * CROWDED_FROM >= inner.places;
         let has_place = taken < (inner.places * bounds.places).div_ceil(100);
-        if has_place && !(is_crowded && wait > bounds.wait) {
+        if has_place && !(is_crowded && inner.is_slow(service, bounds.wait)) {
             return Ok(place);
         }
         // What was refused tells nothing of how long a call takes.
@@ -166,6 +178,18 @@ impl Shedding {
             self.inner.wait.store(now, Ordering::Relaxed);
             metrics::gauge!("task_wait_seconds").set(Duration::from_micros(now).as_secs_f64());
         }
+    }
+}
+
+impl Inner {
+    /// Whether something takes longer than a class may wait for this service.
+    fn is_slow(&self, service: &str, bound: Duration) -> bool {
+        let tasks = Duration::from_micros(self.wait.load(Ordering::Relaxed));
+        let calls = self.calls.get_mut(service);
+        tasks > bound
+            || calls.is_some_and(|mut calls| calls.is_too_long(bound))
+            // Whatever slows exams down, others add to it.
+            || self.exams.lock().is_too_long(bound)
     }
 }
 
@@ -245,6 +269,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn once_somebody_was_refused_waits_are_kept_short_for_a_while() {
+        let shedding = Shedding::new(10);
+        let _other = let_in(&shedding, RateClass::Exam);
+        let exams = async |millis| {
+            for _ in 0..100 {
+                let place = shedding.enter(RateClass::Exam, "exam").ok();
+                tokio::time::advance(Duration::from_millis(millis)).await;
+                drop(place);
+            }
+        };
+        let reads = || let_in(&shedding, RateClass::ApiRead).is_some();
+        exams(25).await;
+        assert!(reads(), "busy, and it copes");
+        exams(60).await;
+        assert!(!reads());
+        exams(25).await;
+        assert!(!reads(), "the rush is not over");
+        exams(10).await;
+        assert!(reads());
+        tokio::time::advance(RUSH).await;
+        exams(25).await;
+        assert!(reads(), "a machine that copes is not held down by its past");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn others_wait_for_exams_while_there_are_some() {
         let shedding = Shedding::new(10);
         let _other = let_in(&shedding, RateClass::Exam);
@@ -280,8 +329,8 @@ mod tests {
             tokio::time::advance(Duration::from_millis(60)).await;
             drop(place);
         }
-        assert!(let_in(&shedding, RateClass::ApiRead).is_none());
         assert!(let_in(&shedding, RateClass::ApiWrite).is_some());
+        assert!(let_in(&shedding, RateClass::ApiRead).is_none());
         assert!(
             shedding.enter(RateClass::ApiRead, "auth").is_ok(),
             "another is not"
@@ -295,7 +344,7 @@ mod tests {
         };
         fast(1).await;
         assert!(let_in(&shedding, RateClass::ApiRead).is_none());
-        fast(100).await;
+        fast(200).await;
         assert!(let_in(&shedding, RateClass::ApiRead).is_some());
     }
 
