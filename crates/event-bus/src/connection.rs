@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -141,6 +142,14 @@ impl EventBus {
         self.open(&self.publishing, "publishing").await
     }
 
+    /// The same, on which each message is confirmed.
+    pub(crate) async fn confirming(&self) -> Result<Link, BusError> {
+        let link = self.publishing().await?;
+        let confirming = link.channel.confirm_select(ConfirmSelectOptions::default());
+        tokio::time::timeout(PATIENCE, confirming).await??;
+        Ok(link)
+    }
+
     /// A channel to take tasks from, and to put them back on.
     pub(crate) async fn working(&self) -> Result<Link, BusError> {
         self.open(&self.working, "tasks").await
@@ -216,6 +225,28 @@ impl Drop for Link {
         if let Some(connection) = self.connection.take() {
             self.shared.forget(&connection);
         }
+    }
+}
+
+/// Publishes a message on a confirming channel, and is done when a queue has it.
+pub(crate) async fn hand_over(
+    channel: &Channel,
+    exchange: &str,
+    key: &str,
+    properties: BasicProperties,
+    payload: &[u8],
+) -> Result<(), BusError> {
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
+    let publishing = async {
+        let confirm = channel.basic_publish(exchange.into(), key.into(), options, payload, properties);
+        confirm.await?.await
+    };
+    match tokio::time::timeout(PATIENCE, publishing).await?? {
+        Confirmation::Ack(None) => Ok(()),
+        _ => Err(BusError::NotTaken),
     }
 }
 

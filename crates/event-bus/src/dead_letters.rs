@@ -2,19 +2,16 @@
 
 use std::collections::HashMap;
 
+use lapin::BasicProperties;
 use lapin::message::Delivery as Message;
-use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
-    QueueDeclareOptions,
-};
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Confirmation};
 use sqlx::{AssertSqlSafe, PgConnection};
 use typed_id::EventId;
 use uuid::Uuid;
 
 use crate::batch;
-use crate::connection::{BusError, EventBus, Link, PATIENCE};
+use crate::connection::{BusError, EventBus, Link, PATIENCE, hand_over};
 use crate::envelope::Envelope;
 use crate::topology::Queue;
 
@@ -57,9 +54,7 @@ impl Which {
 
 impl DeadLetters {
     pub async fn open(bus: &EventBus) -> Result<Self, BusError> {
-        let link = bus.publishing().await?;
-        let confirming = link.channel.confirm_select(ConfirmSelectOptions::default());
-        tokio::time::timeout(PATIENCE, confirming).await??;
+        let link = bus.confirming().await?;
         Ok(Self { link })
     }
 
@@ -146,8 +141,8 @@ impl DeadLetters {
             if let Some(envelope) = &envelope {
                 forget_failure(db, queue, envelope.id).await?;
             }
-            self.publish(&queue.name(), &message.data, as_sent(&message.properties))
-                .await?;
+            let properties = as_sent(&message.properties);
+            hand_over(&self.link.channel, "", &queue.name(), properties, &message.data).await?;
             message.acker.ack(BasicAckOptions::default()).await?;
             count += 1;
         }
@@ -220,30 +215,12 @@ impl DeadLetters {
         let mut count = 0;
         for event in events {
             let properties = event.envelope.properties(&event.source);
-            self.publish(&queue.dead_name(), event.payload, properties)
-                .await?;
+            let channel = &self.link.channel;
+            hand_over(channel, "", &queue.dead_name(), properties, event.payload).await?;
             count += 1;
         }
         message.acker.ack(BasicAckOptions::default()).await?;
         Ok(Some(count))
-    }
-
-    async fn publish(&self, name: &str, payload: &[u8], properties: BasicProperties) -> Result<(), BusError> {
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
-        let publishing = async {
-            let confirm =
-                self.link
-                    .channel
-                    .basic_publish("".into(), name.into(), options, payload, properties);
-            confirm.await?.await
-        };
-        match tokio::time::timeout(PATIENCE, publishing).await?? {
-            Confirmation::Ack(None) => Ok(()),
-            _ => Err(BusError::NotTaken),
-        }
     }
 }
 

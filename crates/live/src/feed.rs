@@ -78,7 +78,12 @@ impl Feed {
 
     fn read(&self, channel: &str, message: &str) -> Option<Vec<News>> {
         if channel == self.told {
-            let told: Vec<(UserId, Box<RawValue>)> = serde_json::from_str(message).ok()?;
+            let Ok(told) = serde_json::from_str::<Vec<(UserId, Box<RawValue>)>>(message) else {
+                // As of another release: whom it was for is asked of the service.
+                tracing::warn!(channel, "what was told cannot be read");
+                let since = self.clock.now();
+                return Some(vec![News::Missed { since }]);
+            };
             let news = told.into_iter().map(|(user, notification)| News::Told {
                 user,
                 notification: Untaken(notification),

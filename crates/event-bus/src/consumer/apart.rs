@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use futures::future::try_join_all;
-use lapin::Confirmation;
 use lapin::message::Delivery as Message;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use typed_id::EventId;
@@ -14,7 +12,7 @@ use typed_id::EventId;
 use super::handle::{Handling, Pending, ack};
 use super::together::Fault;
 use crate::batch::{self, Event};
-use crate::connection::{Backoff, BusError, PATIENCE};
+use crate::connection::{Backoff, BusError, hand_over};
 use crate::subscription::HandlerError;
 
 /// A message that was given back so often may end its process each time.
@@ -149,34 +147,12 @@ impl Handling {
     }
 
     async fn put_back(&self, events: &[Event<'_>]) -> Result<(), BusError> {
-        let link = self.bus.publishing().await?;
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
-        let publishing = async {
-            let confirming = ConfirmSelectOptions::default();
-            link.channel.confirm_select(confirming).await?;
-            let confirms = events.iter().map(|event| {
-                let properties = event.envelope.properties(&event.source);
-                let channel = &link.channel;
-                async move {
-                    let confirm = channel.basic_publish(
-                        "".into(),
-                        self.name.as_str().into(),
-                        options,
-                        event.payload,
-                        properties,
-                    );
-                    match confirm.await?.await? {
-                        Confirmation::Ack(None) => Ok(()),
-                        _ => Err(BusError::NotTaken),
-                    }
-                }
-            });
-            try_join_all(confirms).await
-        };
-        tokio::time::timeout(PATIENCE, publishing).await??;
+        let link = self.bus.confirming().await?;
+        let handing = events.iter().map(|event| {
+            let properties = event.envelope.properties(&event.source);
+            hand_over(&link.channel, "", &self.name, properties, event.payload)
+        });
+        try_join_all(handing).await?;
         link.close().await;
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use lapin::message::BasicReturnMessage;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::BasicPublishOptions;
 use lapin::{Channel, Confirmation};
 use postgres::{Database, WriteError, WriteTx};
 use request_context::RequestContext;
@@ -150,10 +150,7 @@ impl Relay {
     /// Publishes one batch and says how many rows it took.
     async fn round(&self, link: &mut Option<Link>) -> Result<usize, BusError> {
         if link.as_ref().is_none_or(|link| !link.is_open()) {
-            let fresh = self.bus.publishing().await?;
-            let confirming = fresh.channel.confirm_select(ConfirmSelectOptions::default());
-            tokio::time::timeout(PATIENCE, confirming).await??;
-            *link = Some(fresh);
+            *link = Some(self.bus.confirming().await?);
         }
         let Some(channel) = link.as_ref().map(|link| link.channel.clone()) else {
             return Err(BusError::Closed);

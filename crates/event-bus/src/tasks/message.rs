@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::message::Delivery as Message;
-use lapin::options::{BasicAckOptions, BasicPublishOptions, BasicRejectOptions};
+use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use lapin::types::AMQPValue;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel};
 use tokio::sync::Mutex;
 
-use crate::connection::{BusError, PATIENCE};
+use crate::connection::{BusError, hand_over};
 use crate::dead_letters::as_sent;
 use crate::envelope::Envelope;
 use crate::topology::{DEAD_EXCHANGE, Queue, wait_exchange};
@@ -37,20 +37,8 @@ impl Outlet {
         properties: BasicProperties,
         payload: &[u8],
     ) -> Result<(), BusError> {
-        let (key, channel) = (self.queue.name(), self.channel.lock().await);
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
-        let publishing = async {
-            let confirm =
-                channel.basic_publish(exchange.into(), key.as_str().into(), options, payload, properties);
-            confirm.await?.await
-        };
-        match tokio::time::timeout(PATIENCE, publishing).await?? {
-            Confirmation::Ack(None) => Ok(()),
-            _ => Err(BusError::NotTaken),
-        }
+        let channel = self.channel.lock().await;
+        hand_over(&channel, exchange, &self.queue.name(), properties, payload).await
     }
 }
 
