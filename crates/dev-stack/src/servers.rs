@@ -5,7 +5,7 @@ mod rabbitmq;
 mod redis;
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +27,17 @@ pub struct Servers {
     /// Processes of private servers.
     #[serde(default)]
     pub processes: Vec<(String, Known)>,
+    /// They go with the last who holds them.
+    #[serde(default)]
+    are_borrowed: bool,
+}
+
+/// Somebody uses the servers. Commands of one checkout share them, and each may end first.
+pub struct Held {
+    servers: Servers,
+    folder: PathBuf,
+    /// Locked together with others, or alone by who stops them.
+    users: File,
 }
 
 const FILE: &str = "servers.json";
@@ -54,6 +65,7 @@ pub fn discover() -> Result<Servers> {
             amqp,
             amqp_management,
             processes: Vec::new(),
+            are_borrowed: false,
         });
     }
     match running(&root()?.join(".dev")) {
@@ -89,13 +101,65 @@ fn given(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Starts what neither runs nor is given by the environment. The slowest begins first.
-pub fn up(folder: &Path) -> Result<Servers> {
-    if let Some(servers) = running(folder) {
-        return Ok(servers);
-    }
-    down(folder)?;
+/// The servers, started where they do not run. They run until [`Held::let_go`] of the last who holds them.
+pub fn hold(folder: &Path) -> Result<Held> {
     fs::create_dir_all(folder)?;
+    let users = File::create(folder.join("servers.users.lock"))?;
+    users.lock_shared()?;
+    let servers = one_at_a_time(folder, || match running(folder) {
+        Some(servers) => Ok(servers),
+        None => start(folder, true),
+    })?;
+    let folder = folder.to_owned();
+    Ok(Held {
+        servers,
+        folder,
+        users,
+    })
+}
+
+impl Held {
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// Stops them unless somebody else holds them, or they were started to stay.
+    pub fn let_go(self) -> Result<()> {
+        let is_last = self.users.try_lock().is_ok();
+        let stay = running(&self.folder).is_some_and(|servers| !servers.are_borrowed);
+        if is_last && !stay {
+            down(&self.folder)?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts what neither runs nor is given by the environment, to stay.
+pub fn up(folder: &Path) -> Result<Servers> {
+    fs::create_dir_all(folder)?;
+    one_at_a_time(folder, || match running(folder) {
+        Some(mut servers) => {
+            servers.are_borrowed = false;
+            write(folder, &servers)?;
+            Ok(servers)
+        }
+        None => start(folder, false),
+    })
+}
+
+fn one_at_a_time<T>(folder: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let lock = File::create(folder.join("servers.start.lock"))?;
+    lock.lock()?;
+    work()
+}
+
+fn write(folder: &Path, servers: &Servers) -> Result<()> {
+    Ok(fs::write(folder.join(FILE), serde_json::to_vec_pretty(servers)?)?)
+}
+
+/// The slowest begins first.
+fn start(folder: &Path, are_borrowed: bool) -> Result<Servers> {
+    down(folder)?;
     // Absolute: the servers' folders are compared with what /proc says.
     let folder = &folder.canonicalize()?;
     let mut processes = Vec::new();
@@ -134,8 +198,9 @@ pub fn up(folder: &Path) -> Result<Servers> {
         amqp,
         amqp_management,
         processes,
+        are_borrowed,
     };
-    fs::write(folder.join(FILE), serde_json::to_vec_pretty(&servers)?)?;
+    write(folder, &servers)?;
     Ok(servers)
 }
 

@@ -83,16 +83,14 @@ pub fn run(options: &Options) -> Result<()> {
     stop_leftovers(&folder);
     step("starting PostgreSQL, Redis and RabbitMQ, and building beside them");
     let (built, servers) = std::thread::scope(|scope| {
-        let servers = scope.spawn(|| servers::up(&folder));
+        let servers = scope.spawn(|| servers::hold(&folder));
         (build(options, &stop), servers.join())
     });
-    let servers = servers.map_err(|_| anyhow::anyhow!("starting the servers panicked"))??;
-    let outcome = built.and_then(|()| serve(options, &servers, &stop, &step));
+    let held = servers.map_err(|_| anyhow::anyhow!("starting the servers panicked"))??;
+    let outcome = built.and_then(|()| serve(options, held.servers(), &stop, &step));
     step("stopping");
     Status::remove(&folder);
-    if !servers.processes.is_empty() {
-        servers::down(&folder)?;
-    }
+    held.let_go()?;
     outcome
 }
 

@@ -153,14 +153,14 @@ fn run_detached(options: &Options) -> Result<()> {
 fn exec(folder: &std::path::Path, command: &[String]) -> Result<ExitCode> {
     // From here on a signal ends the command, and the servers after it.
     let stop = stack::stop_flag()?;
-    let were_up = servers::running(folder).is_some();
+    let held = servers::hold(folder)?;
     let Servers {
         postgres,
         redis,
         amqp,
         amqp_management,
         ..
-    } = servers::up(folder)?;
+    } = held.servers();
     let (program, arguments) = command.split_first().context("no command")?;
     let child = Command::new(program)
         .args(arguments)
@@ -172,9 +172,7 @@ fn exec(folder: &std::path::Path, command: &[String]) -> Result<ExitCode> {
     let status = child
         .with_context(|| format!("cannot run {program}"))
         .and_then(|child| wait_for(child, &stop));
-    if !were_up {
-        servers::down(folder)?;
-    }
+    held.let_go()?;
     let status = status?;
     // As a shell says it: 128 and the number of the signal that ended it.
     let code = status
