@@ -53,7 +53,7 @@ impl<S> Service<Request<Body>> for Stack<S>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send,
-    S::Error: Send,
+    S::Error: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -87,7 +87,7 @@ async fn handle<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
     S::Future: Send,
-    S::Error: Send,
+    S::Error: Send + 'static,
 {
     let started = Instant::now();
     // A call of a stream has its context beside it; extensions come from no wire.
@@ -139,7 +139,7 @@ async fn admitted<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
     S::Future: Send,
-    S::Error: Send,
+    S::Error: Send + 'static,
 {
     let caller = match authenticate(&layer.verifier, method).await {
         Ok(caller) => caller,

@@ -3,6 +3,9 @@
 //! Neither key nor request is stored, and the answer is sealed with both: requests have passwords and answers have secrets, and
 //! whoever reads the table learns none of them (ADR 29).
 
+use std::pin::pin;
+use std::sync::Arc;
+
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use contracts::Method;
@@ -18,8 +21,9 @@ use tonic::body::Body;
 
 use crate::grpc::{HTTP_STATUS, IDEMPOTENT_REPLAYED};
 
-/// A process that dies in the middle leaves its key locked for this long. Longer than any request runs.
+/// A process that dies in the middle leaves its key locked for this long; one that lives renews it.
 const LOCK: Duration = Duration::seconds(60);
+const RENEWED_EVERY: std::time::Duration = std::time::Duration::from_secs(20);
 /// How long an answer is kept.
 const RETENTION: &str = "interval '24 hours'";
 /// The largest file, in base64.
@@ -80,9 +84,10 @@ impl IdempotencyKeys {
         Self { db }
     }
 
-    /// Runs `call` unless a request with this key did before.
+    /// Runs `call` unless a request with this key did before. It runs to its end and its answer is kept, whether or not somebody still
+    /// waits: an effect whose answer is not kept would come a second time with the next try.
     pub async fn once<F, Fut, E>(
-        &self,
+        self: &Arc<Self>,
         caller: &str,
         method: &'static Method,
         key: &str,
@@ -90,8 +95,9 @@ impl IdempotencyKeys {
         call: F,
     ) -> Result<Response<Body>, E>
     where
-        F: FnOnce(Request<Body>) -> Fut,
-        Fut: Future<Output = Result<Response<Body>, E>>,
+        F: FnOnce(Request<Body>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Response<Body>, E>> + Send,
+        E: Send + 'static,
     {
         let (head, body) = request.into_parts();
         let body = match http_body_util::Limited::new(body, MAX_BODY).collect().await {
@@ -99,7 +105,24 @@ impl IdempotencyKeys {
             Err(_) => return Ok(Status::from(Problem::new(&codes::PAYLOAD_TOO_LARGE)).into_http()),
         };
         let keyed = Keyed::of(caller, method, key, &body);
-        match self.claim(&keyed).await {
+        let keys = Arc::clone(self);
+        let request = Request::from_parts(head, Body::new(Full::new(body)));
+        let work = request_context::spawn(async move { keys.run(&keyed, request, call).await });
+        work.await
+            .unwrap_or_else(|fault| Ok(Status::from(Problem::internal(fault)).into_http()))
+    }
+
+    async fn run<F, Fut, E>(
+        &self,
+        keyed: &Keyed,
+        request: Request<Body>,
+        call: F,
+    ) -> Result<Response<Body>, E>
+    where
+        F: FnOnce(Request<Body>) -> Fut,
+        Fut: Future<Output = Result<Response<Body>, E>>,
+    {
+        match self.claim(keyed).await {
             Err(fault) => Ok(Status::from(postgres::problem_of(fault)).into_http()),
             Ok(Claim::Running) => Ok(Status::from(Problem::new(&codes::IDEMPOTENCY_KEY_IN_USE)).into_http()),
             Ok(Claim::OtherRequest) => {
@@ -113,8 +136,14 @@ impl IdempotencyKeys {
                 Err(fault) => Status::from(Problem::internal(fault)).into_http(),
             }),
             Ok(Claim::New) => {
-                let answer = call(Request::from_parts(head, Body::new(Full::new(body)))).await;
-                self.keep(&keyed, answer).await
+                let mut call = pin!(call(request));
+                let answer = loop {
+                    tokio::select! {
+                        answer = &mut call => break answer,
+                        () = tokio::time::sleep(RENEWED_EVERY) => self.renew(keyed).await,
+                    }
+                };
+                self.keep(keyed, answer).await
             }
         }
     }
@@ -212,6 +241,25 @@ impl IdempotencyKeys {
         }
     }
 
+    /// What fails here is tried again in time.
+    async fn renew(&self, keyed: &Keyed) {
+        let statement = format!(
+            "UPDATE {}.idempotency_keys SET locked_until = clock_timestamp() + make_interval(secs => $3)
+             WHERE scope = $1 AND key = $2",
+            self.db.schema()
+        );
+        let renewed = sqlx::query(AssertSqlSafe(statement))
+            .bind(&keyed.scope)
+            .bind(&keyed.name)
+            .bind(LOCK.as_seconds_f64());
+        if let Err(fault) = renewed.execute(self.db.primary()).await {
+            tracing::warn!(
+                error = &fault as &dyn std::error::Error,
+                "the lock of an idempotency key was not renewed"
+            );
+        }
+    }
+
     async fn release(&self, keyed: &Keyed) {
         let statement = format!(
             "DELETE FROM {}.idempotency_keys WHERE scope = $1 AND key = $2 AND response IS NULL",
@@ -269,10 +317,11 @@ fn body_with(bytes: Bytes, trailers: HeaderMap) -> Body {
 mod tests {
     use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use contracts::Rpc;
     use contracts::auth::v1::rpc::{EnrollTotp, Login, Register};
-    use test_support::TestDatabase;
+    use test_support::{TestDatabase, eventually};
     use tokio::sync::oneshot;
     use tonic::Code;
 
@@ -282,18 +331,18 @@ mod tests {
 
     struct Fixture {
         database: TestDatabase,
-        keys: IdempotencyKeys,
-        calls: AtomicUsize,
+        keys: Arc<IdempotencyKeys>,
+        calls: Arc<AtomicUsize>,
     }
 
     impl Fixture {
         async fn start() -> Self {
             let database = TestDatabase::new("reporting").await;
-            let keys = IdempotencyKeys::new(database.database());
+            let keys = Arc::new(IdempotencyKeys::new(database.database()));
             Self {
                 database,
                 keys,
-                calls: AtomicUsize::new(0),
+                calls: Arc::default(),
             }
         }
 
@@ -307,10 +356,11 @@ mod tests {
             method: &'static Method,
             key: &str,
             body: &'static [u8],
-            work: impl Future<Output = ()>,
+            work: impl Future<Output = ()> + Send + 'static,
         ) -> (Code, Bytes, bool) {
+            let calls = Arc::clone(&self.calls);
             let call = |_: Request<Body>| async move {
-                self.calls.fetch_add(1, Ordering::Relaxed);
+                calls.fetch_add(1, Ordering::Relaxed);
                 work.await;
                 let mut trailers = HeaderMap::new();
                 trailers.insert("grpc-status", HeaderValue::from_static("0"));
@@ -351,7 +401,7 @@ mod tests {
         let fixture = Fixture::start().await;
         let (begun, has_begun) = oneshot::channel();
         let (go_on, may_go_on) = oneshot::channel();
-        let first = fixture.send_slowly(Register::METHOD, "key", b"body", async {
+        let first = fixture.send_slowly(Register::METHOD, "key", b"body", async move {
             begun.send(()).unwrap();
             may_go_on.await.unwrap();
         });
@@ -363,6 +413,29 @@ mod tests {
         };
         let ((first, ..), second) = tokio::join!(first, second);
         assert_eq!((first, second), (Code::Ok, Code::FailedPrecondition));
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_finds_the_answer_later() {
+        let fixture = Fixture::start().await;
+        let (begun, has_begun) = oneshot::channel();
+        let (go_on, may_go_on) = oneshot::channel();
+        let first = fixture.send_slowly(Register::METHOD, "key", b"body", async move {
+            begun.send(()).unwrap();
+            may_go_on.await.unwrap();
+        });
+        tokio::select! {
+            _ = first => panic!("it has to wait"),
+            begun = has_begun => begun.unwrap(),
+        }
+        go_on.send(()).unwrap();
+        let again = eventually(Duration::from_secs(10), || async {
+            let again = fixture.send(Register::METHOD, "key", b"body").await;
+            (again.0 != Code::FailedPrecondition).then_some(again)
+        })
+        .await;
+        assert_eq!(again, (Code::Ok, Bytes::from_static(SECRET), true));
+        assert_eq!(fixture.calls.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
