@@ -23,7 +23,9 @@ KUBERNETES = ["1.29", kubernetes_validate.latest_version()]
 FOREIGN_KINDS = {"ServiceMonitor", "PrometheusRule"}
 # Names that compose leaves to its user: without a mail relay it writes mail to files, without a bucket reports to a volume.
 # Its processes are one each, and need one connection to each other.
-ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL", "SC_RPC__CONNECTIONS", "SC_STORAGE__ACCESS_KEY_ID", "SC_STORAGE__SECRET_ACCESS_KEY"}
+ONLY_IN_CHARTS = {"SC_MAIL__SMTP_URL", "SC_RPC__CONNECTIONS", "SC_DATABASE__MAX_CONNECTIONS", "SC_STORAGE__ACCESS_KEY_ID", "SC_STORAGE__SECRET_ACCESS_KEY"}
+# Connections to PostgreSQL that all pods may have together, of the 200 that it takes.
+CONNECTIONS = 150
 # Without these no process starts in production, and no migration either: it checks all settings first.
 REQUIRED = {"SC_ENV", "SC_PAGE_TOKEN_KEY"}
 PROGRAM = ROOT / "target/debug/sc"
@@ -224,6 +226,7 @@ def main():
             mounted = {f"/run/secrets/{secret}": made.get(secret, "") for secret in service.get("secrets", [])}
             containers["compose"].append((name, process[1], interpolated(service["environment"]), mounted))
     secret_faults = []
+    connections = {}
     with tempfile.TemporaryDirectory() as folder:
         # A copy, so that the vendored library never reaches the tree.
         charts = Path(folder) / "k8s"
@@ -273,6 +276,11 @@ def main():
                     rendered = manifests(chart, {}, name)
                 except (helm.HelmError, yaml.YAMLError):
                     continue  # told above
+                if "SC_DATABASE__URL" in settings_of(environment_of(rendered, "Deployment")):
+                    kinds = {item["kind"]: item["spec"] for item in rendered}
+                    scaler = kinds.get("HorizontalPodAutoscaler")
+                    pods = scaler["maxReplicas"] if scaler else kinds["Deployment"]["replicas"]
+                    connections[name] = pods * int(environment_of(rendered, "Deployment")["SC_DATABASE__MAX_CONNECTIONS"])
                 in_chart = settings_of(environment_of(rendered, "Deployment")) - ONLY_IN_CHARTS
                 in_compose = settings_of(compose["services"][name]["environment"])
                 faults += [f"only in the chart: {key}" for key in sorted(in_chart - in_compose)]
@@ -291,6 +299,10 @@ def main():
                         if not mounted[path]:
                             secret_faults.append(f"{title}: secrets.sh has no match for {key} of {secret}")
                     containers["charts"].append((title, name, environment_of(rendered, kind), mounted))
+
+        all_of_them = sum(connections.values())
+        report(f"charts: at most {all_of_them} connections to PostgreSQL, of {CONNECTIONS}",
+               [f"{name}: {count}" for name, count in connections.items()] if all_of_them > CONNECTIONS else [], time.monotonic())
 
         for source, those in containers.items():
             started = time.monotonic()
