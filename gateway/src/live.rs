@@ -180,10 +180,10 @@ fn upgrade(
             .with_detail("a WebSocket handshake (RFC 6455) over HTTP/1.1 is needed")
             .with_source(fault)
     })?;
-    let seat = live
-        .hub
-        .seat()
-        .ok_or_else(|| Problem::new(&codes::OVERLOADED).with_retry_after(Duration::from_secs(5)))?;
+    let seat = live.hub.seat().ok_or_else(|| {
+        metrics::counter!("queue_full_total", "queue" => "sockets").increment(1);
+        Problem::new(&codes::OVERLOADED).with_retry_after(Duration::from_secs(5))
+    })?;
     let has_token = offered_token(&head.headers).is_some();
     let (hub, upgrading) = (Arc::clone(&live.hub), hyper::upgrade::on(&mut request));
     live.hub.tasks.spawn(async move {

@@ -87,7 +87,10 @@ impl<I: Clone + Send + Sync + 'static, O: Send + 'static> Coalescer<I, O> {
         let (answer, answered) = oneshot::channel();
         self.writers[turn]
             .try_send(Waiting { item, answer })
-            .map_err(|_| Problem::new(&codes::OVERLOADED))?;
+            .map_err(|_| {
+                metrics::counter!("queue_full_total", "queue" => "batches").increment(1);
+                Problem::new(&codes::OVERLOADED)
+            })?;
         match answered.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(fault)) => Err(shared_problem(&fault)),

@@ -164,6 +164,8 @@ impl Problem {
     pub fn log(&self) {
         let cause = self.source.as_deref().map(|s| s as &dyn StdError);
         match self.kind() {
+            // Thousands a second, perhaps: whoever refuses for want of room counts it (`requests_shed_total`, `queue_full_total`).
+            _ if self.code == &codes::OVERLOADED => tracing::debug!(code = self.code.name, "request refused"),
             Kind::Internal => tracing::error!(code = self.code.name, error = cause, "request failed"),
             Kind::Unavailable | Kind::Timeout => {
                 tracing::warn!(

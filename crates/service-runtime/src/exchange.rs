@@ -180,6 +180,7 @@ impl Running {
             has_place
         };
         if !has_place {
+            metrics::counter!("queue_full_total", "queue" => "calls").increment(1);
             let refused = Status::from(Problem::new(&codes::OVERLOADED));
             // Who does not even read hears nothing.
             let _ = self.tell.try_send(Reply::refusal(id, &refused));

@@ -1,5 +1,6 @@
 //! Which requests get a line: each one while there are few, a share of them while there are many. What went wrong inside, or took
-//! too long, always has its line.
+//! too long, always has its line. Being busy is nothing that went wrong: to write a line costs as much as to refuse, and thousands a second
+//! would be refused at the expense of those who are served.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ struct Inner {
     clock: Clock,
     per_second: u64,
     good: Budget,
-    /// Of clients' mistakes: a flood of them must not hide the others.
+    /// Of clients' mistakes, and of 503: a flood of them must not hide the others.
     refused: Budget,
 }
 
@@ -45,10 +46,12 @@ impl AccessLog {
 
     /// Whether the request gets a line, and how many of its kind went without one before it.
     pub fn admits(&self, status: StatusCode, is_slow: bool) -> Option<u64> {
-        if status.is_server_error() || is_slow {
+        // Why a part is away has a line of its own (`Problem::log`).
+        let is_refused = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
+        if is_slow || (status.is_server_error() && !is_refused) {
             return Some(0);
         }
-        let budget = if status.is_client_error() {
+        let budget = if is_refused {
             &self.inner.refused
         } else {
             &self.inner.good
@@ -84,6 +87,10 @@ mod tests {
         let lines: Vec<_> = (0..5).map(|_| log.admits(StatusCode::OK, false)).collect();
         assert_eq!(lines, [Some(0), Some(0), None, None, None]);
         assert_eq!(log.admits(StatusCode::BAD_REQUEST, false), Some(0));
+        let busy: Vec<_> = (0..3)
+            .map(|_| log.admits(StatusCode::SERVICE_UNAVAILABLE, false))
+            .collect();
+        assert_eq!(busy, [Some(0), None, None]);
         assert_eq!(log.admits(StatusCode::BAD_GATEWAY, false), Some(0));
         assert_eq!(log.admits(StatusCode::OK, true), Some(0));
     }

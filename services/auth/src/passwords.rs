@@ -72,7 +72,10 @@ impl Passwords {
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let busy = || Problem::new(&codes::OVERLOADED).with_retry_after(Duration::from_secs(2));
+        let busy = || {
+            metrics::counter!("queue_full_total", "queue" => "passwords").increment(1);
+            Problem::new(&codes::OVERLOADED).with_retry_after(Duration::from_secs(2))
+        };
         let _place = self.places.try_acquire().map_err(|_| busy())?;
         let permit = Arc::clone(&self.working)
             .acquire_owned()
