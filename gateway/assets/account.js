@@ -1,6 +1,12 @@
 // The token stands in the fragment, which no server sees; it is sent only when the person presses the button.
 const form = document.getElementById("form");
 const said = document.getElementById("said");
+// What is wrong with a field says more than that something is.
+const told = (problem, seconds) => {
+  const reasons = problem.errors.map((error) => error.detail).join(" ");
+  const wait = seconds ? ` (${seconds} s)` : "";
+  return (reasons ? `${problem.detail} ${reasons}` : problem.detail) + wait;
+};
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = form.querySelector("button");
@@ -13,7 +19,7 @@ form.addEventListener("submit", async (event) => {
       headers: { "Content-Type": "application/json", "Accept-Language": navigator.language },
       body: JSON.stringify(body),
     });
-    said.textContent = answer.ok ? "Tamam. / Done." : (await answer.json()).detail;
+    said.textContent = answer.ok ? "Tamam. / Done." : told(await answer.json(), answer.headers.get("Retry-After"));
     button.disabled = answer.ok;
   } catch {
     said.textContent = "Bağlantı kurulamadı, yeniden deneyin. / No connection, please try again.";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -41,6 +41,9 @@ macro_rules! file {
     };
 }
 
+/// The API has no page of its own to begin with.
+const FRONT: &str = "/docs";
+
 pub fn routes() -> Router {
     let document = File {
         content_type: JSON,
@@ -61,14 +64,16 @@ pub fn routes() -> Router {
             file!(SCRIPT, gzip "swagger-ui/swagger-ui-bundle.js.gz"),
         ),
         ("/verify-email", file!(HTML, "verify-email.html")),
+        ("/confirm-email", file!(HTML, "confirm-email.html")),
         ("/reset-password", file!(HTML, "reset-password.html")),
         ("/account.css", file!(CSS, "account.css")),
         ("/account.js", file!(SCRIPT, "account.js")),
     ]
     .into_iter()
-    .fold(Router::new(), |router, (path, file)| {
-        router.route(path, file.route())
-    })
+    .fold(
+        Router::new().route("/", get(async || Redirect::temporary(FRONT))),
+        |router, (path, file)| router.route(path, file.route()),
+    )
 }
 
 impl File {

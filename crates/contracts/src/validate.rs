@@ -97,6 +97,9 @@ impl Faults {
                 "string.min_len",
                 format!("at least {} characters", rules.min_len),
             );
+        } else if rules.min_len > 0 && value.trim_start().is_empty() {
+            // What may not be empty has something to say.
+            self.add(field, "string.min_len", "not only spaces");
         }
         if length > rules.max_len {
             // What is too long is looked at no further.
@@ -178,7 +181,7 @@ impl Faults {
 pub fn is_email(value: &str) -> bool {
     static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
-            r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~\-\p{L}\p{N}]+@[a-zA-Z0-9\p{L}](?:[a-zA-Z0-9\p{L}-]{0,61}[a-zA-Z0-9\p{L}])?(?:\.[a-zA-Z0-9\p{L}](?:[a-zA-Z0-9\p{L}-]{0,61}[a-zA-Z0-9\p{L}])?)+$",
+            r"^[a-zA-Z0-9!#$%&'*+/=?^_`{|}~\-\p{L}\p{N}]+(?:\.[a-zA-Z0-9!#$%&'*+/=?^_`{|}~\-\p{L}\p{N}]+)*@[a-zA-Z0-9\p{L}](?:[a-zA-Z0-9\p{L}-]{0,61}[a-zA-Z0-9\p{L}])?(?:\.[a-zA-Z0-9\p{L}](?:[a-zA-Z0-9\p{L}-]{0,61}[a-zA-Z0-9\p{L}])?)+$",
         )
         .ok()
     });
@@ -205,6 +208,7 @@ mod tests {
         };
         faults.string("text", "", &rules);
         faults.string("text", "long", &rules);
+        faults.string("text", "   ", &rules);
         let (none, all) = (i32::MAX, i32::MIN);
         faults.number("number", 0, NumberRules { min: none, max: all });
         let empty = ListRules {
@@ -285,6 +289,23 @@ mod tests {
     }
 
     #[test]
+    fn spaces_are_no_text() {
+        let request = RegisterRequest {
+            email: "ada@example.edu".into(),
+            password: " ".repeat(8),
+            full_name: " \u{a0}\t".into(),
+            ..RegisterRequest::default()
+        };
+        assert_eq!(
+            codes(&request),
+            [
+                pair("password", "string.min_len"),
+                pair("full_name", "string.min_len")
+            ]
+        );
+    }
+
+    #[test]
     fn an_unset_optional_field_has_no_faults() {
         assert!(ListCoursesRequest::default().check().is_ok());
         let request = ListCoursesRequest {
@@ -334,6 +355,7 @@ mod tests {
         for good in [
             "a@b.co",
             "ada+tag@example.edu",
+            "ada.b.c@example.edu",
             "öğrenci@okul.edu.tr",
             "x_y-z@sub.example.museum",
         ] {
@@ -347,6 +369,9 @@ mod tests {
             "@example.edu",
             "a@-b.com",
             "a@b..com",
+            ".a@b.com",
+            "a.@b.com",
+            "a..b@b.com",
             "a@b.com\n",
         ] {
             assert!(!is_email(bad), "{bad}");

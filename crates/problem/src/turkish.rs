@@ -38,6 +38,7 @@ static DETAILS: &[(&str, &str)] = &[
     // The rules of the contract
     ("at least {} characters", "en az {} karakter olmalı"),
     ("at most {} characters", "en çok {} karakter olmalı"),
+    ("not only spaces", "yalnızca boşluk olamaz"),
     ("at least {} items", "en az {} öğe olmalı"),
     ("at most {} items", "en çok {} öğe olmalı"),
     ("at least {}", "en az {} olmalı"),

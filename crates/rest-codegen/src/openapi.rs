@@ -156,6 +156,14 @@ fn responses(schema: &Schema, method: &Method, http: &Http) -> Result<Value> {
         }});
     }
     let mut responses = Map::new();
+    if let Some(status) = policy.existing_status {
+        let mut existing = success.clone();
+        existing["description"] = json!("It was there already.");
+        if let Some(headers) = existing["headers"].as_object_mut() {
+            headers.remove("Location");
+        }
+        responses.insert(status.to_string(), existing);
+    }
     responses.insert(policy.success_status.to_string(), success);
     if policy.cache.is_some() {
         responses.insert(
@@ -167,7 +175,8 @@ fn responses(schema: &Schema, method: &Method, http: &Http) -> Result<Value> {
     if policy.auth != "Public" || policy.sensitive {
         problems.push("401");
     }
-    if !policy.permission.is_empty() {
+    // Not only for want of a permission: `not_enrolled`, `sign_in_again` and the like.
+    if policy.auth == "Required" {
         problems.push("403");
     }
     if !http.path_fields.is_empty() {

@@ -37,6 +37,8 @@ pub struct Policy {
     /// Seconds, whether it is per user, and the permission that goes past it.
     pub cache: Option<(u32, bool, String)>,
     pub success_status: u16,
+    /// Another one, of what was there already.
+    pub existing_status: Option<u16>,
     pub idempotent: bool,
     pub location: String,
     pub sensitive: bool,
@@ -335,6 +337,10 @@ impl Policy {
             0 => 200,
             status => u16::try_from(status).context("success_status")?,
         };
+        let existing_status = match number(&options, "existing_status") {
+            0 => None,
+            status => Some(u16::try_from(status).context("existing_status")?),
+        };
         let cache = match options.get_field_by_name("cache").as_deref() {
             Some(Value::Message(cache)) if options.has_field_by_name("cache") => Some((
                 u32::try_from(number(cache, "ttl_seconds"))?,
@@ -354,6 +360,7 @@ impl Policy {
             rate_class,
             cache,
             success_status,
+            existing_status,
             idempotent: flag(&options, "idempotent"),
             location: text(&options, "location"),
             sensitive: flag(&options, "sensitive"),

@@ -62,7 +62,13 @@ fn message_body(schema: &Schema, message: &MessageDescriptor, patterns: &mut Vec
                     "if let Some(value) = &self.{member} {{ faults.nested({name:?}, value); }}"
                 )?;
             }
-        } else if let Some(check) = scalar(&field, &rules, &format!("{name:?}"), patterns)? {
+        } else {
+            if rules.required {
+                write!(body, "faults.required({name:?}, self.{member}.is_some());")?;
+            }
+            let Some(check) = scalar(&field, &rules, &format!("{name:?}"), patterns)? else {
+                continue;
+            };
             if field.supports_presence() {
                 write!(body, "if let Some(value) = &self.{member} {{ {check} }}")?;
             } else {
@@ -118,8 +124,8 @@ fn scalar(
     patterns: &mut Vec<String>,
 ) -> Result<Option<String>> {
     ensure!(
-        !rules.required,
-        "{}: `required` is for messages; give a text min_len",
+        !rules.required || field.supports_presence(),
+        "{}: `required` is for messages and `optional` fields; give a text min_len",
         field.full_name()
     );
     Ok(match field.kind() {

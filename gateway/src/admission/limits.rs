@@ -75,8 +75,10 @@ fn told(class: &'static str, limit: Limit) -> Option<(HeaderValue, HeaderValue)>
         if let Some(known) = known {
             return Some((known.capacity.clone(), known.policy.clone()));
         }
-        let (refill, period) = (limit.refill, limit.period_seconds);
-        let policy = format!("\"{class}\";q={refill};w={period}");
+        // A bucket as a quota: all that it holds, and how long it takes to fill.
+        let (quota, refill) = (u64::from(limit.capacity), u64::from(limit.refill.max(1)));
+        let window = (quota * u64::from(limit.period_seconds)).div_ceil(refill);
+        let policy = format!("\"{class}\";q={quota};w={window}");
         let new = Told {
             class,
             limit,
@@ -121,11 +123,11 @@ mod tests {
         for (limits, expected) in [
             (
                 limits(0, 5, 4),
-                ["5", "4", "2", "\"edge\";q=7;w=60", "\"edge\";r=4;t=2"],
+                ["5", "4", "2", "\"edge\";q=5;w=43", "\"edge\";r=4;t=2"],
             ),
             (
                 limits(1, 5, 3),
-                ["5", "3", "2", "\"exam\";q=7;w=60", "\"exam\";r=3;t=2"],
+                ["5", "3", "2", "\"exam\";q=5;w=43", "\"exam\";r=3;t=2"],
             ),
             (
                 limits(1, 6, u32::MAX),
@@ -133,7 +135,7 @@ mod tests {
                     "6",
                     "4294967295",
                     "2",
-                    "\"exam\";q=7;w=60",
+                    "\"exam\";q=6;w=52",
                     "\"exam\";r=4294967295;t=2",
                 ],
             ),

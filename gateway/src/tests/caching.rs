@@ -143,6 +143,26 @@ async fn the_document_and_its_viewer_are_served_without_another_host() {
     }
 }
 
+/// `services/notification/src/app/links.rs` writes these addresses into mails.
+#[tokio::test]
+async fn links_with_a_token_lead_to_pages() {
+    let edge = Edge::start().await;
+    for (page, route) in [
+        ("/verify-email", "/api/v1/auth/verify-email"),
+        ("/confirm-email", "/api/v1/auth/confirm-email"),
+        ("/reset-password", "/api/v1/auth/password-reset/confirm"),
+    ] {
+        let html = String::from_utf8(edge.get(page, &[]).await.bytes).unwrap();
+        assert!(html.contains(&format!("data-path=\"{route}\"")), "{page}");
+        let known = contracts::METHODS
+            .iter()
+            .any(|method| method.http.is_some_and(|http| http.path == route));
+        assert!(known, "{route}");
+    }
+    let (front, docs) = (edge.get("/", &[]).await, edge.get("/docs", &[]).await);
+    assert_eq!((front.status, front.bytes), (200, docs.bytes), "it leads there");
+}
+
 #[tokio::test]
 async fn who_is_signed_in_is_not_told_to_sign_in() {
     let edge = Edge::start().await;

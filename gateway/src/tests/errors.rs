@@ -29,7 +29,7 @@ async fn every_class_of_error_is_a_problem_document() {
     let long = "k".repeat(256);
     let absent = format!("/api/v1/courses/{ABSENT}");
     let cases: &[Case] = &[
-        ("GET", "/", &[], "", 404, "route_not_found"),
+        ("GET", "/nowhere", &[], "", 404, "route_not_found"),
         ("GET", "/api/v1/nonsense", &[], "", 404, "route_not_found"),
         ("GET", "/api/v1/courses/", &[], "", 404, "route_not_found"),
         (

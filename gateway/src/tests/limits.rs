@@ -33,7 +33,10 @@ async fn a_class_is_limited_for_each_user_and_says_when_to_come_back() {
                 (200, Some(left))
             );
             assert_eq!(answer.header("x-ratelimit-limit"), Some("3"));
-            assert_eq!(answer.header("ratelimit-policy"), Some("\"api_read\";q=1;w=3600"));
+            assert_eq!(
+                answer.header("ratelimit-policy"),
+                Some("\"api_read\";q=3;w=10800")
+            );
             assert!(
                 answer
                     .header("ratelimit")
@@ -68,7 +71,7 @@ async fn the_edge_limits_an_address_before_any_class() {
     let answers = futures::future::join_all(statuses).await;
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
     assert_eq!(refused.len(), 1);
-    assert_eq!(refused[0].header("ratelimit-policy"), Some("\"edge\";q=1;w=3600"));
+    assert_eq!(refused[0].header("ratelimit-policy"), Some("\"edge\";q=2;w=7200"));
 }
 
 #[tokio::test]

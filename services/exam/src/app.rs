@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::grpc::ExamGrpc;
 use crate::personal_data::PERSONAL_DATA;
 use crate::snapshots::Snapshots;
-use crate::storage::answers::{NewAnswer, Saved};
+use crate::storage::answers::{NewAnswer, Outcome};
 use crate::{demo, jobs, usecases};
 
 /// What the use cases work with.
@@ -24,7 +24,7 @@ pub struct Exams {
     pub roster: Roster,
     pub snapshots: Snapshots,
     /// Answers, many a commit.
-    pub answers: Coalescer<NewAnswer, Saved>,
+    pub answers: Coalescer<NewAnswer, Outcome>,
     pub settings: Settings,
 }
 

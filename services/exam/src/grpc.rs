@@ -6,6 +6,7 @@ mod questions_of;
 
 use std::sync::Arc;
 
+use contracts::Empty;
 use contracts::exam::v1::exam_service_server::ExamService;
 use contracts::exam::v1::{
     Accommodation, AccommodationGroup, Attempt, AttemptResult, CreateBankQuestionRequest, CreateExamRequest,
@@ -22,7 +23,6 @@ use contracts::exam::v1::{
     SubmitAttemptRequest, UpdateExamRequest, UpdateQuestionRequest,
 };
 use contracts::files::v1::File;
-use contracts::{Empty, timestamp};
 use service_runtime::grpc::{admit, with_http_status};
 use tonic::{Request, Response, Status};
 
@@ -44,7 +44,7 @@ use crate::usecases::submit_attempt::submit_attempt;
 use crate::usecases::{accommodate, accommodate_group, exams, get_attempt, questions, results};
 use attempts::{
     accommodation_list, answer, attempt_message, attempt_outline, audit_list, group_message, my_result_list,
-    regrade_message, result_list, statistics_message,
+    regrade_message, result_list, saved_message, statistics_message,
 };
 use convert::{changes_of_create, changes_of_update, exam_list, exam_message, format, id, paging, points};
 use questions_of::{Draft, import_report, question_list, source, version_list};
@@ -255,13 +255,9 @@ impl ExamService for ExamGrpc {
             id("attempt_id", &req.attempt_id)?,
             id("question_id", &req.question_id)?,
         );
-        let (sequence, answer) = (req.sequence, answer(&req)?);
-        let stored = save_answer(&self.app, &caller, attempt, question, sequence, answer).await?;
-        Ok(Response::new(SavedAnswer {
-            question_id: req.question_id,
-            sequence: stored.sequence,
-            saved_at: Some(timestamp(stored.saved_at)),
-        }))
+        let (sequence, answer) = (req.sequence.unwrap_or_default(), answer(&req)?);
+        let saved = save_answer(&self.app, &caller, attempt, question, sequence, answer).await?;
+        Ok(Response::new(saved_message(req.question_id, saved)))
     }
 
     async fn submit_attempt(
@@ -416,7 +412,7 @@ impl ExamService for ExamGrpc {
             id("attempt_id", &req.attempt_id)?,
             id("question_id", &req.question_id)?,
         );
-        let score = points("score", req.score)?;
+        let score = points("score", req.score.unwrap_or_default())?;
         let graded = grade_answer(&self.app, &caller, attempt, question, score, req.comment).await?;
         Ok(Response::new(
             results::outcome(&self.app, graded, true).await?.into(),

@@ -4,6 +4,7 @@ mod accommodations;
 mod answers;
 mod attempts;
 mod classroom;
+mod erasure;
 mod finals;
 mod grading;
 mod model;

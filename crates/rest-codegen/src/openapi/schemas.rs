@@ -124,16 +124,20 @@ fn single(field: &FieldDescriptor, rules: &FieldRules) -> Value {
         }
         Kind::Message(message) => reference(&message),
         Kind::String => string(&rules.string),
-        _ => {
-            let mut number = json!({"type": "integer", "format": "int32"});
+        kind => {
+            let (name, format) = match kind {
+                Kind::Double => ("number", "double"),
+                _ => ("integer", "int32"),
+            };
+            let mut number = json!({"type": name, "format": format});
             if let Some(min) = rules.number.min {
                 number["minimum"] = json!(min);
             }
             if let Some(max) = rules.number.max {
                 number["maximum"] = json!(max);
             }
-            if field.supports_presence() {
-                number["type"] = json!(["integer", "null"]);
+            if field.supports_presence() && !rules.required {
+                number["type"] = json!([name, "null"]);
             }
             number
         }
@@ -150,6 +154,9 @@ fn string(rules: &StringRules) -> Value {
     }
     if let Some(pattern) = &rules.pattern {
         text["pattern"] = json!(pattern);
+    } else if rules.min_len.unwrap_or(0) > 0 {
+        // Not only spaces.
+        text["pattern"] = json!("\\S");
     }
     if !rules.one_of.is_empty() {
         text["enum"] = json!(rules.one_of);

@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use super::score::{Credit, FULL, Score};
 
+/// Characters of a tag: as many as a draw can name.
+const MAX_TAG: usize = 100;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     pub id: QuestionId,
@@ -98,8 +101,28 @@ fn invalid(field: &'static str, code: &'static str, detail: &'static str) -> Pro
 }
 
 impl Content {
-    /// Whether students can answer it and somebody can be right.
+    /// Whether students can answer it, somebody can be right, and a draw can name its tags.
     pub fn check(&self) -> Result<(), Problem> {
+        self.check_tags()?;
+        self.check_but_tags()
+    }
+
+    fn check_tags(&self) -> Result<(), Problem> {
+        if self.tags.iter().any(|tag| tag.trim().is_empty()) {
+            return Err(invalid(
+                "tags",
+                "string.min_len",
+                "has to be at least 1 character",
+            ));
+        }
+        if self.tags.iter().any(|tag| tag.chars().count() > MAX_TAG) {
+            return Err(invalid("tags", "string.max_len", "at most 100 characters"));
+        }
+        Ok(())
+    }
+
+    /// As [`Content::check`] of an edit that leaves its tags as they were, whatever they are.
+    pub fn check_but_tags(&self) -> Result<(), Problem> {
         if self.text.trim().is_empty() {
             return Err(invalid(
                 "text",

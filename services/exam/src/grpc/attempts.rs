@@ -21,6 +21,7 @@ use crate::usecases::accommodate::Listed;
 use crate::usecases::get_attempt::View;
 use crate::usecases::regrade::Regraded;
 use crate::usecases::results::{Outcome, Reviewed};
+use crate::usecases::save_answer::Saved;
 use crate::usecases::statistics::{Analysis, ItemAnalysis};
 
 pub fn answer(req: &proto::SaveAnswerRequest) -> Result<Answer, Problem> {
@@ -76,14 +77,37 @@ pub fn attempt_message(view: &View) -> proto::Attempt {
     }
 }
 
+pub fn saved_message(question_id: String, saved: Saved) -> proto::SavedAnswer {
+    let saved_at = Some(timestamp(saved.saved_at));
+    let stored = saved.instead.map(|answer| proto::AttemptAnswer {
+        question_id: question_id.clone(),
+        sequence: saved.sequence,
+        saved_at,
+        ..given(&answer)
+    });
+    proto::SavedAnswer {
+        question_id,
+        sequence: saved.sequence,
+        saved_at,
+        stored,
+    }
+}
+
+fn given(answer: &Answer) -> proto::AttemptAnswer {
+    proto::AttemptAnswer {
+        option_ids: answer.option_ids.iter().map(ToString::to_string).collect(),
+        number: answer.number,
+        text: answer.text.clone(),
+        ..proto::AttemptAnswer::default()
+    }
+}
+
 fn answer_message(stored: &Stored) -> proto::AttemptAnswer {
     proto::AttemptAnswer {
         question_id: stored.question_id.into(),
         sequence: stored.sequence,
-        option_ids: stored.answer.option_ids.iter().map(ToString::to_string).collect(),
-        number: stored.answer.number,
-        text: stored.answer.text.clone(),
         saved_at: Some(timestamp(stored.saved_at)),
+        ..given(&stored.answer)
     }
 }
 

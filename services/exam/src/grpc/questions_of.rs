@@ -343,3 +343,52 @@ pub fn import_report(report: Report, dry_run: bool) -> proto::ImportQuestionsRes
         dry_run,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use contracts::Validate;
+
+    use super::*;
+
+    /// What is wrong with the tags, in each message that has some. Their ids are wrong too.
+    fn faults(tags: &[String]) -> Vec<Vec<String>> {
+        let tags = tags.to_vec();
+        let messages: [Box<dyn Validate>; 4] = [
+            Box::new(proto::CreateQuestionRequest {
+                tags: tags.clone(),
+                ..proto::CreateQuestionRequest::default()
+            }),
+            Box::new(proto::CreateBankQuestionRequest {
+                tags: tags.clone(),
+                ..proto::CreateBankQuestionRequest::default()
+            }),
+            Box::new(proto::UpdateQuestionRequest {
+                tags: Some(proto::TagList { items: tags.clone() }),
+                ..proto::UpdateQuestionRequest::default()
+            }),
+            Box::new(proto::ImportQuestionsRequest {
+                tags,
+                ..proto::ImportQuestionsRequest::default()
+            }),
+        ];
+        let checked = messages.iter().map(|message| message.check().unwrap_err());
+        let codes = checked.map(|problem| {
+            let fields = problem.fields().iter();
+            let of_tags = fields.filter(|fault| fault.field.starts_with("tags"));
+            of_tags.map(|fault| fault.code.to_string()).collect()
+        });
+        codes.collect()
+    }
+
+    #[test]
+    fn a_tag_has_one_to_a_hundred_characters() {
+        assert_eq!(
+            faults(&["ş".into(), "ş".repeat(100)]),
+            vec![Vec::<String>::new(); 4]
+        );
+        assert_eq!(
+            faults(&[String::new(), "ş".repeat(101)]),
+            vec![vec!["string.min_len", "string.max_len"]; 4]
+        );
+    }
+}

@@ -18,10 +18,14 @@ pub struct NewAnswer {
 }
 
 /// What became of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saved {
-    /// This or a newer one is stored.
-    Stored { sequence: i32, saved_at: OffsetDateTime },
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// This one is stored, or another with the same sequence or a higher one `instead`.
+    Stored {
+        sequence: i32,
+        saved_at: OffsetDateTime,
+        instead: Option<Answer>,
+    },
     /// The attempt was over when it arrived.
     Closed,
 }
@@ -36,7 +40,7 @@ pub async fn save(
     db: impl PgExecutor<'_> + Copy,
     answers: &[NewAnswer],
     grace_seconds: f64,
-) -> Result<Vec<Saved>, sqlx::Error> {
+) -> Result<Vec<Outcome>, sqlx::Error> {
     let attempts: Vec<Uuid> = answers.iter().map(|a| a.attempt_id.0).collect();
     let questions: Vec<Uuid> = answers.iter().map(|a| a.question_id.0).collect();
     let sequences: Vec<i32> = answers.iter().map(|a| a.sequence).collect();
@@ -83,32 +87,40 @@ pub async fn save(
     let mut behind = Vec::new();
     for (place, row) in rows.iter().enumerate() {
         outcomes.push(match (row.is_welcome, row.sequence, row.saved_at) {
-            (false, ..) => Saved::Closed,
-            (true, Some(sequence), Some(saved_at)) => Saved::Stored { sequence, saved_at },
+            (false, ..) => Outcome::Closed,
+            (true, Some(sequence), Some(saved_at)) => Outcome::Stored {
+                sequence,
+                saved_at,
+                instead: None,
+            },
             // A newer one, or this very one, was there before.
             _ => {
                 behind.push(place);
-                Saved::Closed
+                Outcome::Closed
             }
         });
     }
     if !behind.is_empty() {
         let attempts: Vec<Uuid> = behind.iter().map(|place| answers[*place].attempt_id.0).collect();
         let questions: Vec<Uuid> = behind.iter().map(|place| answers[*place].question_id.0).collect();
+        let told: Vec<serde_json::Value> = behind.iter().map(|place| contents[*place].clone()).collect();
         let stored = sqlx::query!(
-            r#"SELECT t.place AS "place!", a.sequence, a.saved_at
-               FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS t (attempt_id, question_id, place)
+            r#"SELECT t.place AS "place!", a.sequence, a.saved_at,
+                      CASE WHEN a.answer <> t.answer THEN a.answer END AS "instead: Json<Answer>"
+               FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[]) WITH ORDINALITY AS t (attempt_id, question_id, answer, place)
                JOIN exam.answers a ON a.attempt_id = t.attempt_id AND a.question_id = t.question_id"#,
             &attempts,
             &questions,
+            &told,
         )
         .fetch_all(db)
         .await?;
         for row in stored {
-            let nth = usize::try_from(row.place - 1).unwrap_or_default();
-            outcomes[behind[nth]] = Saved::Stored {
+            let nth = behind[usize::try_from(row.place - 1).unwrap_or_default()];
+            outcomes[nth] = Outcome::Stored {
                 sequence: row.sequence,
                 saved_at: row.saved_at,
+                instead: row.instead.map(|answer| answer.0),
             };
         }
     }

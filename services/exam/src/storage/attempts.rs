@@ -157,13 +157,16 @@ pub async fn page_of_user_at(
     .await?)
 }
 
-/// Inserts an open attempt. `false` when another request was quicker: one is open, or the number is taken.
+/// Inserts an open attempt. `false` when another request was quicker: one is open, or the number is taken; and when the student is
+/// erased.
 pub async fn insert(db: &mut PgConnection, new: &Attempt) -> Result<bool, sqlx::Error> {
     let ids: Vec<Uuid> = new.question_ids.iter().map(|id| id.0).collect();
     let done = sqlx::query!(
         "INSERT INTO exam.attempts
              (id, exam_id, course_id, user_id, revision, number, state, seed, question_ids, started_at, deadline, max_score)
-         VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, $8, $9, $10, $11)
+         SELECT $1::uuid, $2::uuid, $3::uuid, $4::uuid, $5::int, $6::int, 'open', $7::bigint, $8::uuid[], $9::timestamptz,
+                $10::timestamptz, $11::bigint
+         WHERE NOT EXISTS (SELECT FROM exam.erased_users WHERE user_id = $4)
          ON CONFLICT DO NOTHING",
         new.id.0,
         new.exam_id.0,

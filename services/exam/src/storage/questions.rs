@@ -145,6 +145,30 @@ pub async fn present(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Questi
     Ok(questions.collect())
 }
 
+/// Questions as they were in these versions, deleted ones too.
+pub async fn at_versions(
+    db: impl PgExecutor<'_>,
+    versions: &[(QuestionId, i32)],
+) -> Result<Vec<Question>, sqlx::Error> {
+    let (ids, versions): (Vec<Uuid>, Vec<i32>) =
+        versions.iter().map(|(id, version)| (id.0, *version)).unzip();
+    let rows = sqlx::query!(
+        r#"SELECT v.question_id, v.version, v.content AS "content: Json<Content>"
+           FROM unnest($1::uuid[], $2::int[]) AS asked (question_id, version)
+           JOIN exam.question_versions v ON v.question_id = asked.question_id AND v.version = asked.version"#,
+        &ids,
+        &versions,
+    )
+    .fetch_all(db)
+    .await?;
+    let questions = rows.into_iter().map(|row| Question {
+        id: QuestionId(row.question_id),
+        version: row.version,
+        content: row.content.0,
+    });
+    Ok(questions.collect())
+}
+
 /// A question as one edit left it.
 #[derive(Debug, Clone)]
 pub struct Version {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgExecutor;
 use typed_id::UserId;
@@ -13,4 +13,15 @@ pub async fn names(db: impl PgExecutor<'_>, users: &[Uuid]) -> Result<HashMap<Us
         .into_iter()
         .map(|row| (UserId(row.id), row.full_name))
         .collect())
+}
+
+/// Those of these users who were erased.
+pub async fn erased(db: impl PgExecutor<'_>, users: &[Uuid]) -> Result<HashSet<UserId>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        "SELECT user_id FROM exam.erased_users WHERE user_id = ANY ($1)",
+        users
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(UserId).collect())
 }

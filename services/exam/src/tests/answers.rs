@@ -12,14 +12,21 @@ use crate::usecases::exams::Changes;
 use crate::usecases::save_answer::save_answer;
 
 #[tokio::test]
-async fn an_older_answer_never_overwrites() {
+async fn an_older_answer_never_overwrites_and_hears_what_is_stored() {
     let room = Classroom::open().await;
     let (exam, ada) = (room.exam(2, Changes::default()).await, room.student().await);
     let attempt = room.start(&ada, exam).await.unwrap().attempt;
-    assert_eq!(room.choose(&ada, &attempt, 0, 1, 5).await.unwrap().sequence, 5);
-    assert_eq!(room.choose(&ada, &attempt, 0, 2, 3).await.unwrap().sequence, 5);
+    let first = room.option(&attempt, attempt.question_ids[0], 1).await;
+    let choose = async |choice, sequence| {
+        let saved = room.choose(&ada, &attempt, 0, choice, sequence).await.unwrap();
+        (saved.sequence, saved.instead)
+    };
+    assert_eq!(choose(1, 5).await, (5, None));
+    assert_eq!(choose(2, 3).await, (5, Some(first.clone())));
+    // Another tab that has counted to the same.
+    assert_eq!(choose(2, 5).await, (5, Some(first)));
     // The same again, as its reply was lost.
-    assert_eq!(room.choose(&ada, &attempt, 0, 1, 5).await.unwrap().sequence, 5);
+    assert_eq!(choose(1, 5).await, (5, None));
     let stored = answers::of_attempts(room.app.db.primary(), &[attempt.id.0])
         .await
         .unwrap();

@@ -5,6 +5,9 @@ use test_support::count_queries;
 
 use super::classroom::{Classroom, caller, code};
 use crate::domain::attempt::{ClosedBy, State};
+use crate::storage::attempts;
+use crate::usecases::ChangeError;
+use crate::usecases::close_attempt::{Paper, close};
 use crate::usecases::close_due::close_due;
 use crate::usecases::exams::Changes;
 use crate::usecases::get_attempt::get_attempt;
@@ -139,6 +142,36 @@ async fn an_overdue_attempt_makes_room_for_the_next() {
     let second = room.start(&ada, exam).await.unwrap();
     assert!(second.is_new && second.attempt.number == 2);
     assert_eq!(room.stored(first.id).await.state, State::Expired);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_races_the_server_cools_down() {
+    let room = Classroom::open().await;
+    let rules = Changes {
+        time_limit_seconds: Some(Some(60)),
+        max_attempts: Some(0),
+        cooldown_seconds: Some(3_600),
+        ..Changes::default()
+    };
+    let (exam, ada) = (room.exam(1, rules).await, room.student().await);
+    let id = room.start(&ada, exam).await.unwrap().attempt.id;
+    room.age(id, Duration::from_mins(2)).await;
+    let snapshots = room.app.snapshots.clone();
+    // The start has seen the attempt open when it comes to the lock.
+    let started = room.while_locked(
+        move |tx| {
+            Box::pin(async move {
+                let open = attempts::lock(tx, id).await?.unwrap();
+                let paper = Paper::within(tx, &snapshots, &open).await?;
+                let now = attempts::now(&mut **tx).await?;
+                close(tx, vec![(open, paper)], ClosedBy::Server, now).await?;
+                Ok::<_, ChangeError>(())
+            })
+        },
+        room.start(&ada, exam),
+    );
+    assert_eq!(code(&started.await), "cooldown_active");
+    assert_eq!(room.count("SELECT count(*) FROM exam.attempts").await, 1);
 }
 
 #[tokio::test]

@@ -1,15 +1,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access_token::{Caller, Granted, User};
+use access_token::permissions::COURSES_WRITE;
+use access_token::{Caller, User};
 use clock::Clock;
-use postgres::{Database, PageTokens};
+use futures::future::BoxFuture;
+use postgres::{Database, PageTokens, WriteTx};
 use problem::Problem;
 use roster::Roster;
 use rpc_client::{RpcClient, RpcSettings};
 use sqlx::AssertSqlSafe;
-use test_support::TestDatabase;
+use test_support::{TestDatabase, eventually};
 use time::OffsetDateTime;
+use tokio::sync::oneshot;
 use typed_id::{AttemptId, CourseId, ExamId, QuestionId, SessionId, UserId, new_uuid};
 
 use crate::app::Exams;
@@ -18,10 +21,11 @@ use crate::domain::answer::Answer;
 use crate::domain::question::{Body, Choice, Content};
 use crate::domain::score::{FULL, Score};
 use crate::storage::attempts::{self, Attempt};
+use crate::usecases::ChangeError;
 use crate::usecases::exams::{Changes, create};
 use crate::usecases::publish_exam::publish_exam;
 use crate::usecases::questions::{self, Place};
-use crate::usecases::save_answer::{Stored, save_answer};
+use crate::usecases::save_answer::{Saved, save_answer};
 use crate::usecases::start_attempt::{Started, start_attempt};
 use crate::usecases::submit_attempt::submit_attempt;
 
@@ -45,7 +49,8 @@ pub fn caller(id: UserId) -> Caller {
         token_id: String::new(),
         key_id: String::new(),
         roles: Vec::new(),
-        permissions: Granted::default(),
+        // A student with it is nobody's teacher yet.
+        permissions: vec![COURSES_WRITE.to_owned()].into(),
         issued_at: now(),
         expires_at: now() + time::Duration::hours(1),
     }))
@@ -163,7 +168,7 @@ impl Classroom {
         question: usize,
         option: usize,
         sequence: i32,
-    ) -> Result<Stored, Problem> {
+    ) -> Result<Saved, Problem> {
         let id = attempt.question_ids[question];
         let answer = self.option(attempt, id, option).await;
         save_answer(&self.app, student, attempt.id, id, sequence, answer).await
@@ -199,6 +204,37 @@ impl Classroom {
                  deadline = deadline - make_interval(secs => {seconds}) WHERE id = '{attempt}'"
         ))
         .await;
+    }
+
+    /// Begins `other` when `work` has its locks, and commits `work` when `other` waits for one of them.
+    pub async fn while_locked<T>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut WriteTx) -> BoxFuture<'a, Result<(), ChangeError>> + Send + 'static,
+        other: impl Future<Output = T>,
+    ) -> T {
+        let (locked, is_locked) = oneshot::channel();
+        let (go_on, may_go_on) = oneshot::channel();
+        let working = self.app.db.write(move |mut tx| async move {
+            work(&mut tx).await?;
+            locked.send(()).unwrap();
+            may_go_on.await.unwrap();
+            Ok::<_, ChangeError>(tx.commit(()).await?)
+        });
+        let other = async {
+            is_locked.await.unwrap();
+            other.await
+        };
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let releasing = async {
+            eventually(Duration::from_secs(8), || async {
+                (self.count(waiting).await > 0).then_some(())
+            })
+            .await;
+            go_on.send(()).unwrap();
+        };
+        let (worked, done, ()) = tokio::join!(working, other, releasing);
+        worked.unwrap();
+        done
     }
 }
 

@@ -1,7 +1,8 @@
 use spreadsheet::Format;
+use test_support::count_queries;
 use typed_id::QuestionId;
 
-use super::classroom::{Classroom, code, single};
+use super::classroom::{Classroom, assemble, code, single};
 use crate::domain::answer::Answer;
 use crate::domain::attempt::State;
 use crate::domain::question::{Body, Content};
@@ -16,6 +17,29 @@ use crate::usecases::results::{get_result, list_mine, list_of_exam, outcome};
 use crate::usecases::save_answer::save_answer;
 use crate::usecases::statistics::statistics;
 use crate::usecases::{Paging, questions};
+
+/// Students who were told of a grade that they may see.
+const TOLD: &str = "SELECT count(*) FROM exam.outbox WHERE type = 'exam.attempt_graded'
+    AND convert_from(payload, 'UTF8')::jsonb ->> 'is_released' = 'true'";
+
+/// Makes the second option the right one, and the text another.
+async fn correct(room: &Classroom, question: QuestionId, text: &'static str) {
+    let edit = move |content: Content| {
+        let Body::Single { mut options } = content.body.clone() else {
+            unreachable!()
+        };
+        options[0].credit = 0;
+        options[1].credit = FULL;
+        Ok(Content {
+            text: text.into(),
+            body: Body::Single { options },
+            ..content
+        })
+    };
+    questions::update(&room.app, &room.teacher, question, None, edit)
+        .await
+        .unwrap();
+}
 
 #[tokio::test]
 async fn a_hand_in_may_be_repeated_and_its_receipt_covers_the_answers() {
@@ -102,18 +126,17 @@ async fn keys_stay_closed_while_somebody_still_sits_and_then_all_are_told() {
         );
         one.visible_score()
     };
-    let told = "SELECT count(*) FROM exam.outbox WHERE type = 'exam.attempt_graded' AND convert_from(payload, 'UTF8')::jsonb ->> 'is_released' = 'true'";
     assert_eq!(sees(ada, early.id).await, None);
     assert_eq!(release_results(&room.app).await.unwrap(), 0);
 
     room.submit(berk, late.id).await.unwrap();
     assert_eq!(sees(ada, early.id).await, Some(Score(10_000)));
     assert_eq!(
-        (room.count(told).await, release_results(&room.app).await.unwrap()),
+        (room.count(TOLD).await, release_results(&room.app).await.unwrap()),
         (0, 1)
     );
     assert_eq!(
-        (release_results(&room.app).await.unwrap(), room.count(told).await),
+        (release_results(&room.app).await.unwrap(), room.count(TOLD).await),
         (0, 2)
     );
 }
@@ -212,21 +235,7 @@ async fn a_regrade_takes_the_present_key_and_is_tried_first() {
         room.choose(student, &attempt, 0, place, 1).await.unwrap();
         room.submit(student, attempt.id).await.unwrap();
     }
-    // The second option was right, not the first.
-    let edit = |content: Content| {
-        let Body::Single { mut options } = content.body.clone() else {
-            unreachable!()
-        };
-        options[0].credit = 0;
-        options[1].credit = FULL;
-        Ok(Content {
-            body: Body::Single { options },
-            ..content
-        })
-    };
-    questions::update(&room.app, &room.teacher, question, None, edit)
-        .await
-        .unwrap();
+    correct(&room, question, "corrected").await;
     let scores = "SELECT sum(score * number)::bigint FROM exam.attempts";
     let before = room.count(scores).await;
     let tried = regrade(&room.app, &room.teacher, exam, true).await.unwrap();
@@ -262,6 +271,66 @@ async fn a_regrade_takes_the_present_key_and_is_tried_first() {
 }
 
 #[tokio::test]
+async fn a_regrade_tells_of_results_that_were_released_elsewhere() {
+    let room = Classroom::open().await;
+    let end = room.app.clock.now() + time::Duration::hours(1);
+    let rules = Changes {
+        review_policy: Some("after_close".into()),
+        closes_at: Some(Some(end)),
+        ..Changes::default()
+    };
+    let (exam, ada) = (room.exam(1, rules).await, room.student().await);
+    let attempt = room.start(&ada, exam).await.unwrap().attempt;
+    room.choose(&ada, &attempt, 0, 1, 1).await.unwrap();
+    room.submit(&ada, attempt.id).await.unwrap();
+    correct(&room, attempt.question_ids[0], "corrected").await;
+    room.execute("UPDATE exam.exams SET closes_at = closes_at - interval '2 hours'".into())
+        .await;
+    // What this instance believes for the next second.
+    room.app.snapshots.forget_exam(exam).await;
+    assert!(!room.app.snapshots.exam(exam).await.unwrap().tells_results());
+    let elsewhere = assemble(room.app.db.clone());
+    assert_eq!(
+        (release_results(&elsewhere).await.unwrap(), room.count(TOLD).await),
+        (1, 1)
+    );
+    let done = regrade(&room.app, &room.teacher, exam, false).await.unwrap();
+    assert_eq!((done.changed, room.count(TOLD).await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_review_shows_questions_as_they_were_graded() {
+    let room = Classroom::open().await;
+    let (exam, ada) = (room.exam(3, Changes::default()).await, room.student().await);
+    let attempt = room.start(&ada, exam).await.unwrap().attempt;
+    for question in 0..3 {
+        room.choose(&ada, &attempt, question, 1, 1).await.unwrap();
+    }
+    room.submit(&ada, attempt.id).await.unwrap();
+    for id in &attempt.question_ids {
+        correct(&room, *id, "as graded").await;
+    }
+    let done = regrade(&room.app, &room.teacher, exam, false).await.unwrap();
+    assert_eq!(done.changed, 1);
+    for id in &attempt.question_ids {
+        correct(&room, *id, "of today").await;
+    }
+    questions::delete(&room.app, &room.teacher, attempt.question_ids[2])
+        .await
+        .unwrap();
+    let (seen, queries) = count_queries(get_result(&room.app, &ada, attempt.id)).await;
+    let seen = seen.unwrap();
+    let shown: Vec<_> = seen
+        .questions
+        .iter()
+        .map(|one| (one.question.version, one.question.content.text.as_str()))
+        .collect();
+    assert_eq!(shown, [(2, "as graded"); 3]);
+    assert_eq!(seen.visible_score(), Some(Score(30_000)));
+    assert!(queries.count() <= 7, "{:?}", queries.0);
+}
+
+#[tokio::test]
 async fn items_are_analysed_and_results_exported() {
     let room = Classroom::open().await;
     let (exam, students) = (room.exam(2, Changes::default()).await, room.students(4).await);
@@ -286,8 +355,7 @@ async fn items_are_analysed_and_results_exported() {
         assert_eq!(chosen, [2, 2]);
     }
     let paging = Paging { size: 3, token: None };
-    let (page, queries) =
-        test_support::count_queries(list_of_exam(&room.app, &room.teacher, exam, None, paging)).await;
+    let (page, queries) = count_queries(list_of_exam(&room.app, &room.teacher, exam, None, paging)).await;
     assert!(queries.count() <= 5, "{:?}", queries.0);
     let page = page.unwrap();
     assert_eq!((page.items.len(), page.next_page_token.is_empty()), (3, false));

@@ -61,6 +61,35 @@ async fn an_import_is_all_or_nothing_and_can_be_tried() {
 }
 
 #[tokio::test]
+async fn a_tag_has_a_hundred_characters_at_most() {
+    let room = Classroom::open().await;
+    let create = async |length: usize| {
+        let tagged = Content {
+            tags: vec!["ş".repeat(length)],
+            ..single("tagged")
+        };
+        let place = Place::Bank(room.course);
+        questions::create(&room.app, &room.teacher, place, None, tagged).await
+    };
+    assert_eq!(
+        (code(&create(100).await), code(&create(101).await)),
+        ("ok", "validation_failed")
+    );
+    let import = async |length: usize| {
+        let text = format!(
+            "// [tag:{}]\nCapital of Türkiye? {{ =Ankara }}\n",
+            "ş".repeat(length)
+        );
+        import_questions(&room.app, &room.teacher, room.course, gift(&text))
+            .await
+            .unwrap()
+    };
+    assert_eq!(import(100).await.imported, 1);
+    let refused = import(101).await;
+    assert_eq!((refused.imported, refused.faults[0].code), (0, "invalid_tag"));
+}
+
+#[tokio::test]
 async fn what_is_exported_imports_alike() {
     let room = Classroom::open().await;
     import_questions(&room.app, &room.teacher, room.course, gift(GIFT))

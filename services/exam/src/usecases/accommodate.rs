@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use access_token::Caller;
 use postgres::{WriteTx, problem_of};
-use problem::Problem;
+use problem::{Problem, codes};
 use serde_json::json;
 use time::OffsetDateTime;
 use typed_id::{ExamId, UserId};
@@ -37,9 +37,15 @@ pub async fn put(
     let exam = app.snapshots.exam(id).await?;
     app.roster.staff_course(caller, exam.course_id()).await?;
     let actor = caller.user()?.id;
+    if !exists(app, student).await? {
+        return Err(Problem::new(&codes::UNKNOWN_USER));
+    }
     let given = app.db.write(move |mut tx| async move {
         // The exam's row serialises all changes of its deadlines.
         let exam = exams::lock(&mut tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+        if !users::erased(&mut *tx, &[student.0]).await?.is_empty() {
+            return Err(Problem::new(&codes::UNKNOWN_USER).into());
+        }
         accommodations::store(&mut tx, id, student, accommodation).await?;
         let now = attempts::now(&mut *tx).await?;
         let entry = Entry {
@@ -54,6 +60,19 @@ pub async fn put(
         Ok::<_, ChangeError>(tx.commit(()).await?)
     });
     Ok(given.await?)
+}
+
+/// Whether there is such a user, whom this service may not have heard of. While auth is away they are believed to exist.
+async fn exists(app: &Exams, student: UserId) -> Result<bool, Problem> {
+    let known = async || {
+        users::names(app.db.primary(), &[student.0])
+            .await
+            .map_err(problem_of)
+    };
+    if !known().await?.is_empty() || !app.roster.learn_names(&[student]).await {
+        return Ok(true);
+    }
+    Ok(!known().await?.is_empty())
 }
 
 /// Who has more time of their own.
@@ -90,7 +109,10 @@ pub async fn move_deadlines(
     actor: UserId,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let all = attempts::lock_extensible(tx, exam.id(), student).await?;
+    let mut all = attempts::lock_extensible(tx, exam.id(), student).await?;
+    // Asked under the locks, which an erasure takes too: what it ended stays ended.
+    let erased = users::erased(&mut **tx, &uuids(&all, |attempt| attempt.user_id.0)).await?;
+    all.retain(|attempt| !erased.contains(&attempt.user_id));
     let given = accommodations::of_exam(&mut **tx, exam.id()).await?;
     let mut busy: HashSet<UserId> = all
         .iter()

@@ -5,11 +5,11 @@ use serde_json::json;
 use typed_id::ExamId;
 
 use super::accommodate::move_deadlines;
-use super::{ChangeError, Page, Paging, page};
+use super::{ChangeError, Page, Paging, page, uuids};
 use crate::app::Exams;
 use crate::storage::accommodation_groups::{self as groups, Group};
 use crate::storage::audit::{self, Entry};
-use crate::storage::{attempts, exams};
+use crate::storage::{attempts, exams, users};
 
 /// Gives a group of students more time, at once; who is not named any more is not in it any more.
 pub async fn put(app: &Exams, caller: &Caller, id: ExamId, group: Group) -> Result<(), Problem> {
@@ -26,7 +26,7 @@ async fn change(
     caller: &Caller,
     id: ExamId,
     name: String,
-    group: Option<Group>,
+    mut group: Option<Group>,
 ) -> Result<(), Problem> {
     let exam = app.snapshots.exam(id).await?;
     app.roster.staff_course(caller, exam.course_id()).await?;
@@ -34,7 +34,9 @@ async fn change(
     let changed = app.db.write(move |mut tx| async move {
         // The exam's row serialises all changes of its deadlines.
         let exam = exams::lock(&mut tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
-        let detail = if let Some(group) = &group {
+        let detail = if let Some(group) = &mut group {
+            let erased = users::erased(&mut *tx, &uuids(&group.user_ids, |id| id.0)).await?;
+            group.user_ids.retain(|id| !erased.contains(id));
             groups::store(&mut tx, id, group).await?;
             let given = group.accommodation;
             json!({"group": name, "extra_seconds": given.extra_seconds, "extra_percent": given.extra_percent, "user_ids": group.user_ids})

@@ -14,6 +14,7 @@ use crate::storage::attempts::{self, Attempt};
 use crate::storage::audit::{self, Entry};
 use crate::storage::exams;
 use crate::storage::grades::{self, Grade};
+use crate::storage::users;
 
 /// Grades an answer by hand, as staff.
 pub async fn grade_answer(
@@ -50,6 +51,10 @@ pub async fn grade_answer(
     let version = asked.version;
     let actor = caller.user()?.id;
     let graded = app.db.write(move |mut tx| async move {
+        // Not the snapshot: results may have been released since, and nobody tells of this grade again. Before the attempt, as whoever
+        // releases locks them.
+        let exam = exams::share(&mut tx, known.exam_id).await?;
+        let exam = exam.ok_or(sqlx::Error::RowNotFound)?;
         let attempt = attempts::lock(&mut tx, id)
             .await?
             .ok_or(sqlx::Error::RowNotFound)?;
@@ -57,6 +62,9 @@ pub async fn grade_answer(
             return Err(Problem::new(&codes::ATTEMPT_OPEN).into());
         }
         let now = attempts::now(&mut *tx).await?;
+        // Asked under the lock, which an erasure takes too: nothing is written about somebody who is erased.
+        let erased = users::erased(&mut *tx, &[attempt.user_id.0]).await?;
+        let comment = if erased.is_empty() { comment } else { String::new() };
         let mut all = grades::of_attempts(&mut *tx, &[id.0]).await?;
         let before = all
             .iter()
@@ -85,9 +93,6 @@ pub async fn grade_answer(
         };
         audit::append(&mut tx, &[entry], now).await?;
         if attempt.state == State::Graded {
-            // Not the snapshot: results may have been released since, and nobody tells of this grade again.
-            let exam = exams::share(&mut tx, attempt.exam_id).await?;
-            let exam = exam.ok_or(sqlx::Error::RowNotFound)?;
             outbox::append(&mut tx, &events::graded(&attempt, &exam, now)).await?;
         }
         Ok::<_, ChangeError>(tx.commit(attempt).await?)

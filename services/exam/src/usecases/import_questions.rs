@@ -89,15 +89,16 @@ fn checked(bank: Bank, tags: &[String], now: OffsetDateTime) -> (Vec<(QuestionId
                 let place = i64::try_from(questions.len()).unwrap_or_default();
                 questions.push((QuestionId::new(now + Duration::milliseconds(place)), content));
             }
-            Err(problem) => faults.push(Fault {
-                file: imported.file,
-                line: imported.line,
-                code: "not_answerable",
-                message: problem
-                    .fields()
-                    .first()
-                    .map_or_else(String::new, |field| field.detail.clone()),
-            }),
+            Err(problem) => {
+                let field = problem.fields().first();
+                let is_tag = field.is_some_and(|field| field.field == "tags");
+                faults.push(Fault {
+                    file: imported.file,
+                    line: imported.line,
+                    code: if is_tag { "invalid_tag" } else { "not_answerable" },
+                    message: field.map_or_else(String::new, |field| field.detail.clone()),
+                });
+            }
         }
     }
     faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));

@@ -7,7 +7,7 @@ use problem::Problem;
 use serde_json::json;
 use typed_id::{AttemptId, ExamId, QuestionId, UserId};
 
-use super::close_attempt::{Paper, rescored};
+use super::close_attempt::rescored;
 use super::exams::for_staff;
 use super::{ChangeError, events, uuids};
 use crate::app::Exams;
@@ -15,12 +15,13 @@ use crate::domain::answer::Answer;
 use crate::domain::attempt::State;
 use crate::domain::grading::grade;
 use crate::domain::question::Question;
+use crate::domain::revision::Revision;
 use crate::domain::score::Score;
 use crate::snapshots::Snapshots;
 use crate::storage::attempts::{self, Attempt};
 use crate::storage::audit::{self, Entry};
 use crate::storage::grades::{self, Grade};
-use crate::storage::{answers, questions};
+use crate::storage::{answers, exams, questions};
 
 const BATCH: i64 = 200;
 const CHANGES_TOLD: usize = 500;
@@ -75,12 +76,15 @@ type Round = (Option<AttemptId>, usize, Vec<Change>);
 async fn regrade_batch(
     tx: &mut WriteTx,
     snapshots: &Snapshots,
-    exam: ExamId,
+    id: ExamId,
     after: Option<AttemptId>,
     actor: UserId,
 ) -> Result<Round, ChangeError> {
     tx.plan_for_values().await?;
-    let batch = attempts::lock_closed(tx, exam, after, BATCH).await?;
+    // Not the snapshot: results may have been released since, and nobody tells of these grades again. Before the attempts, as whoever
+    // releases locks them.
+    let exam = exams::share(tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let batch = attempts::lock_closed(tx, id, after, BATCH).await?;
     let Some(last) = batch.last().map(|attempt| attempt.id) else {
         return Ok((None, 0, Vec::new()));
     };
@@ -111,20 +115,20 @@ async fn regrade_batch(
     let (mut changed, mut new_grades, mut changes, mut told) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for attempt in batch {
-        let paper = Paper::within(tx, snapshots, &attempt).await?;
+        let revision = snapshots.revision_within(tx, id, attempt.revision).await?;
         let answers = given.remove(&attempt.id).unwrap_or_default();
         let old = had.remove(&attempt.id).unwrap_or_default();
         let new: Vec<Grade> = old
             .iter()
-            .map(|before| again(before, &paper, &present, answers.get(&before.question_id)))
+            .map(|before| again(before, &revision, &present, answers.get(&before.question_id)))
             .collect();
         let before = (attempt.score, attempt.passed);
-        let moved = rescored(attempt, &new, paper.revision.rules.pass_percent);
+        let moved = rescored(attempt, &new, revision.rules.pass_percent);
         new_grades.extend(new.into_iter().filter(|grade| !old.contains(grade)));
         if before != (moved.score, moved.passed) {
             changes.push(change(&moved, before));
             if moved.state != State::Submitted {
-                told.push(events::graded(&moved, &paper.exam, now));
+                told.push(events::graded(&moved, &exam, now));
             }
             changed.push(moved);
         }
@@ -132,7 +136,7 @@ async fn regrade_batch(
     grades::store(tx, &new_grades).await?;
     attempts::store(tx, &changed).await?;
     outbox::append_all(tx, &told).await?;
-    let entries: Vec<Entry> = changes.iter().map(|change| entry(exam, actor, change)).collect();
+    let entries: Vec<Entry> = changes.iter().map(|change| entry(id, actor, change)).collect();
     audit::append(tx, &entries, now).await?;
     Ok((Some(last), count, changes))
 }
@@ -140,11 +144,11 @@ async fn regrade_batch(
 /// A grade by the present key, where there still is one of the same kind.
 fn again(
     before: &Grade,
-    paper: &Paper,
+    revision: &Revision,
     present: &HashMap<QuestionId, Question>,
     answer: Option<&Answer>,
 ) -> Grade {
-    let asked = paper.revision.question(before.question_id);
+    let asked = revision.question(before.question_id);
     let key = present
         .get(&before.question_id)
         .filter(|key| asked.is_none_or(|asked| asked.content.body.kind() == key.content.body.kind()));
@@ -153,7 +157,7 @@ fn again(
     };
     Grade {
         question_version: key.version,
-        score: grade(key, answer, paper.revision.rules.penalty()),
+        score: grade(key, answer, revision.rules.penalty()),
         max_score: key.content.points,
         ..before.clone()
     }

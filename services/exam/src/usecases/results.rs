@@ -5,7 +5,7 @@ use access_token::Caller;
 use postgres::problem_of;
 use problem::{Problem, codes};
 use time::OffsetDateTime;
-use typed_id::{AttemptId, ExamId, UserId};
+use typed_id::{AttemptId, ExamId, QuestionId, UserId};
 
 use super::get_attempt::{check_reader, view};
 use super::{Page, Paging, page};
@@ -14,6 +14,7 @@ use crate::domain::attempt::State;
 use crate::domain::final_score::Final;
 use crate::domain::policy::may_review;
 use crate::domain::question::Question;
+use crate::domain::revision::Revision;
 use crate::storage::answers::Stored;
 use crate::storage::attempts::{self, Attempt, Listed};
 use crate::storage::finals::{self, Sitting};
@@ -77,9 +78,9 @@ pub async fn outcome(app: &Exams, attempt: Attempt, is_staff: bool) -> Result<Ou
             .collect();
         let mut answers: HashMap<_, Stored> = seen.answers.into_iter().map(|a| (a.question_id, a)).collect();
         let graded_by: Arc<_> = Arc::clone(&seen.revision);
-        let newer = newer_keys(app, &seen.attempt, &grades).await?;
+        let regraded = regraded(app, &graded_by, &grades).await?;
         for id in &seen.attempt.question_ids {
-            let Some(question) = newer.get(id).or_else(|| graded_by.question(*id)) else {
+            let Some(question) = regraded.get(id).or_else(|| graded_by.question(*id)) else {
                 continue;
             };
             reviewed.push(Reviewed {
@@ -108,29 +109,28 @@ pub async fn outcome(app: &Exams, attempt: Attempt, is_staff: bool) -> Result<Ou
     })
 }
 
-/// Keys that a regrade brought: those are the ones to show.
-async fn newer_keys(
+/// Questions that a regrade took in another version than the attempt's revision has, as they were then: they may have changed since.
+async fn regraded(
     app: &Exams,
-    attempt: &Attempt,
-    grades: &HashMap<typed_id::QuestionId, Grade>,
-) -> Result<HashMap<typed_id::QuestionId, Question>, Problem> {
-    let revision = app.snapshots.revision(attempt.exam_id, attempt.revision).await?;
-    let changed: Vec<_> = grades
+    revision: &Revision,
+    grades: &HashMap<QuestionId, Grade>,
+) -> Result<HashMap<QuestionId, Question>, Problem> {
+    let versions: Vec<_> = grades
         .values()
         .filter(|grade| {
             revision
                 .question(grade.question_id)
                 .is_none_or(|question| question.version != grade.question_version)
         })
-        .map(|grade| grade.question_id.0)
+        .map(|grade| (grade.question_id, grade.question_version))
         .collect();
-    if changed.is_empty() {
+    if versions.is_empty() {
         return Ok(HashMap::new());
     }
-    let present = questions::present(app.db.primary(), &changed)
+    let found = questions::at_versions(app.db.primary(), &versions)
         .await
         .map_err(problem_of)?;
-    Ok(present
+    Ok(found
         .into_iter()
         .map(|question| (question.id, question))
         .collect())

@@ -8,13 +8,15 @@ use typed_id::{AttemptId, QuestionId};
 
 use crate::app::Exams;
 use crate::domain::answer::Answer;
-use crate::storage::answers::{self, NewAnswer, Saved};
+use crate::storage::answers::{self, NewAnswer, Outcome};
 
 /// What is stored of a question's answer.
-#[derive(Debug, Clone, Copy)]
-pub struct Stored {
+#[derive(Debug, Clone)]
+pub struct Saved {
     pub sequence: i32,
     pub saved_at: OffsetDateTime,
+    /// Where it is not what was sent.
+    pub instead: Option<Answer>,
 }
 
 /// Saves an answer and says what is stored, after its commit.
@@ -25,7 +27,7 @@ pub async fn save_answer(
     question: QuestionId,
     sequence: i32,
     answer: Answer,
-) -> Result<Stored, Problem> {
+) -> Result<Saved, Problem> {
     let not_found = || Problem::new(&codes::NOT_FOUND);
     let known = app.snapshots.attempt(attempt).await?;
     if known.user_id != caller.user()?.id || !known.question_ids.contains(&question) {
@@ -43,8 +45,16 @@ pub async fn save_answer(
             .unwrap_or_else(|| app.clock.now()),
     };
     match app.answers.write(attempt, new).await? {
-        Saved::Stored { sequence, saved_at } => Ok(Stored { sequence, saved_at }),
-        Saved::Closed => Err(Problem::new(&codes::ATTEMPT_CLOSED)),
+        Outcome::Stored {
+            sequence,
+            saved_at,
+            instead,
+        } => Ok(Saved {
+            sequence,
+            saved_at,
+            instead,
+        }),
+        Outcome::Closed => Err(Problem::new(&codes::ATTEMPT_CLOSED)),
     }
 }
 
@@ -53,8 +63,8 @@ pub async fn write(
     db: Database,
     batch: Vec<NewAnswer>,
     grace_seconds: f64,
-) -> Result<Vec<Saved>, WriteError> {
-    let mut outcomes = vec![Saved::Closed; batch.len()];
+) -> Result<Vec<Outcome>, WriteError> {
+    let mut outcomes = vec![Outcome::Closed; batch.len()];
     let mut left: Vec<usize> = (0..batch.len()).collect();
     while !left.is_empty() {
         let mut seen = HashSet::new();

@@ -17,6 +17,7 @@ use crate::snapshots::Snapshots;
 use crate::storage::accommodations;
 use crate::storage::attempts::{self, Attempt};
 use crate::storage::exams::{self, Exam};
+use crate::storage::users;
 
 pub struct Started {
     pub attempt: Attempt,
@@ -51,13 +52,12 @@ pub async fn start_attempt(app: &Exams, caller: &Caller, id: ExamId) -> Result<S
                     .await?,
                 );
             }
-            // Over, and the server has not come to it yet.
-            if let Some(closed) = close_overdue(&mut tx, &snapshots, open.id, now).await? {
-                *open = closed;
-            }
+            // Over, and the server has not come to it yet, or does this moment.
+            *open = close_overdue(&mut tx, &snapshots, open.id, now).await?;
         }
         let ended = i32::try_from(all.len()).unwrap_or(i32::MAX);
-        let last_ended_at = all.last().and_then(|attempt| attempt.submitted_at);
+        // Not always that of the last one: more time opens an earlier one again.
+        let last_ended_at = all.iter().filter_map(|attempt| attempt.submitted_at).max();
         let number = match next_attempt(&exam.attempt_policy(), ended, last_ended_at, now) {
             Ok(number) => number,
             // Committed all the same: what was over is handed in now.
@@ -78,6 +78,10 @@ pub async fn start_attempt(app: &Exams, caller: &Caller, id: ExamId) -> Result<S
                 }))
                 .await?);
         }
+        // Also with an access token that is still valid.
+        if users::erased(&mut *tx, &[student.0]).await?.contains(&student) {
+            return Err(Problem::new(&codes::NOT_FOUND).into());
+        }
         // Another tab was quicker; its attempt is committed by now.
         let attempt = attempts::of_user(&mut *tx, id, student)
             .await?
@@ -96,19 +100,20 @@ pub async fn start_attempt(app: &Exams, caller: &Caller, id: ExamId) -> Result<S
     Ok(started)
 }
 
+/// The attempt as it ended: now, or by whoever had its lock before.
 async fn close_overdue(
     tx: &mut WriteTx,
     snapshots: &Snapshots,
     id: AttemptId,
     now: OffsetDateTime,
-) -> Result<Option<Attempt>, ChangeError> {
-    let locked = attempts::lock(tx, id).await?;
-    let Some(attempt) = locked.filter(|attempt| attempt.state == State::Open) else {
-        return Ok(None);
-    };
+) -> Result<Attempt, sqlx::Error> {
+    let attempt = attempts::lock(tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+    if attempt.state != State::Open {
+        return Ok(attempt);
+    }
     let paper = Paper::within(tx, snapshots, &attempt).await?;
     let closed = close(tx, vec![(attempt, paper)], ClosedBy::Server, now).await?;
-    Ok(closed.into_iter().next())
+    closed.into_iter().next().ok_or(sqlx::Error::RowNotFound)
 }
 
 fn new_attempt(
