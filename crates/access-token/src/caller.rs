@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use typed_id::{SessionId, UserId};
 
+use crate::permissions;
+
 /// Who calls.
 #[derive(Debug, Clone)]
 pub enum Caller {
@@ -61,6 +63,12 @@ impl User {
     pub fn has(&self, permission: &str) -> bool {
         self.permissions.iter().any(|own| own == permission)
     }
+
+    /// Whether they are staff of a course that `teacher` teaches: that teacher, or one who manages every course. Who teaches and may
+    /// write courses no more is not, as one whose role asks for a second factor that they have not given.
+    pub fn is_staff_of(&self, teacher: UserId) -> bool {
+        self.has(permissions::COURSES_MANAGE) || (self.id == teacher && self.has(permissions::COURSES_WRITE))
+    }
 }
 
 /// The permissions that a token carries. Those with the same ones share them: a role has thousands of bearers.
@@ -85,5 +93,40 @@ impl Deref for Granted {
 
     fn deref(&self) -> &[String] {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn staff_of_a_course_is_who_teaches_it_and_may_write_or_manages_all() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let (ada, berk) = (UserId::new(now), UserId::new(now));
+        let is_staff = |permissions: &[&str], teacher| {
+            let user = User {
+                id: ada,
+                session_id: SessionId::new(now),
+                impersonator: None,
+                token_id: String::new(),
+                key_id: String::new(),
+                roles: Vec::new(),
+                permissions: permissions
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .into(),
+                issued_at: now,
+                expires_at: now,
+            };
+            user.is_staff_of(teacher)
+        };
+        assert!(is_staff(&[permissions::COURSES_WRITE], ada));
+        assert!(!is_staff(&[permissions::COURSES_WRITE], berk));
+        assert!(!is_staff(&[], ada), "a role was taken away");
+        assert!(is_staff(&[permissions::COURSES_MANAGE], berk));
     }
 }

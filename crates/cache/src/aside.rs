@@ -95,16 +95,20 @@ impl Cache {
         }
     }
 
-    /// Forgets values, here and in Redis.
-    pub async fn invalidate(&self, keys: &[Key]) {
+    /// Forgets values, here and in Redis; false when Redis did not take it all, and may show what is old again. To ask once more does no
+    /// harm.
+    pub async fn invalidate(&self, keys: &[Key]) -> bool {
         self.forget_near(keys).await;
+        let mut is_taken = true;
         for key in keys {
             let name = self.redis.key(key);
             let expiry = Some(Expiration::PX(TOMBSTONE.as_millis() as i64));
-            self.redis
-                .run(|client| async move { client.set::<(), _, _>(name, "", expiry, None, false).await })
-                .await;
+            let set = self
+                .redis
+                .run(|client| async move { client.set::<(), _, _>(name, "", expiry, None, false).await });
+            is_taken &= set.await.is_some();
         }
+        is_taken
     }
 
     /// Forgets values in this process, as another one has changed them.
@@ -124,12 +128,13 @@ impl Cache {
         found.flatten().unwrap_or(0)
     }
 
-    /// Makes all values of the present generation unreachable.
-    pub async fn next_generation(&self, key: &Key) {
+    /// Makes all values of the present generation unreachable; false when Redis did not take it.
+    pub async fn next_generation(&self, key: &Key) -> bool {
         let name = self.redis.key(key);
         self.redis
             .run(|client| async move { client.incr::<u64, _>(name).await })
-            .await;
+            .await
+            .is_some()
     }
 
     async fn read(&self, key: &Key) -> Option<Arc<[u8]>> {

@@ -132,9 +132,17 @@ async fn fault_a_frozen_or_dead_redis_holds_nobody_up() {
     server.redis.thaw();
     eventually(PATIENCE, || async { redis.ping().await.then_some(()) }).await;
 
+    eventually(PATIENCE, || async {
+        let is_taken = cache.invalidate(&[KEY]).await;
+        (cache.next_generation(&Key::CourseListGeneration).await && is_taken).then_some(())
+    })
+    .await;
+
     server.redis.stop();
     many_loads(&cache, "dead").await;
     assert!(!redis.ping().await);
+    assert!(!cache.invalidate(&[KEY]).await);
+    assert!(!cache.next_generation(&Key::CourseListGeneration).await);
 }
 
 /// Far more than the limit of one command times the number of loads would allow.

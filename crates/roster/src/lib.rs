@@ -9,7 +9,7 @@ mod subscriptions;
 
 use std::time::Duration;
 
-use access_token::{Caller, User, permissions};
+use access_token::{Caller, User};
 use contracts::auth::v1::{BatchGetUsersRequest, rpc::BatchGetUsers};
 use contracts::catalog::v1::{GetCourseStateRequest, rpc::GetCourseState};
 use contracts::enrollment::v1::{GetEnrollmentStateRequest, rpc::GetEnrollmentState};
@@ -175,7 +175,6 @@ impl Roster {
     }
 }
 
-/// Whether the user is the course's teacher, or manages every course.
 pub fn is_staff(user: &User, course: &Course) -> bool {
-    user.has(permissions::COURSES_MANAGE) || course.teacher_id == user.id
+    user.is_staff_of(course.teacher_id)
 }

@@ -64,7 +64,7 @@ impl App for Catalog {
         let app = Arc::new(Self::new(runtime, &settings));
         runtime.schedule([jobs::warm_up(&app)?]);
         runtime.relay_outbox();
-        runtime.consume(consumers::users());
+        runtime.consume(consumers::users(&app));
         runtime.consume(consumers::video_metadata(&app));
         personal_data::serve(runtime, PERSONAL_DATA);
         runtime.grpc(|routes| {

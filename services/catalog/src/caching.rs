@@ -4,8 +4,15 @@ use std::time::Duration;
 
 use cache::{Cache, CacheError, Key, LoadFault};
 use contracts::catalog::v1::{CourseDetail, ListCoursesResponse};
+use postgres::{Finished, WriteError, WriteTx};
 use problem::{Problem, codes};
+use tokio::time::{sleep, timeout};
 use typed_id::CourseId;
+
+/// Between two tries to have Redis forget.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A load that began before a change has written what it read by then, with its whole time to live.
+const LONGEST_LOAD: Duration = Duration::from_mins(1);
 
 /// The caches of this service.
 #[derive(Clone)]
@@ -47,10 +54,49 @@ impl Caching {
         unwrap(self.cache.get_or_load(&key, self.ttl, load).await)
     }
 
-    /// A course has changed: nothing old of it is shown any more.
-    pub async fn forget(&self, id: CourseId) {
-        self.cache.invalidate(&[Key::CourseDetail(id)]).await;
-        self.cache.next_generation(&Key::CourseListGeneration).await;
+    /// Courses have changed: nothing old of them is shown any more. What Redis does not take is repeated in the background, until nothing
+    /// old can be there: after a stall or a lost connection it still has all that it had.
+    pub async fn forget(&self, ids: &[CourseId]) {
+        if ids.is_empty() || self.try_forget(ids).await {
+            return;
+        }
+        let (caching, ids) = (self.clone(), ids.to_vec());
+        tokio::spawn(async move {
+            let trying = async {
+                loop {
+                    sleep(PAUSE).await;
+                    if caching.try_forget(&ids).await {
+                        return;
+                    }
+                }
+            };
+            let _ = timeout(caching.ttl + LONGEST_LOAD, trying).await;
+        });
+    }
+
+    async fn try_forget(&self, ids: &[CourseId]) -> bool {
+        let details: Vec<Key> = ids.iter().copied().map(Key::CourseDetail).collect();
+        let are_forgotten = self.cache.invalidate(&details).await;
+        self.cache.next_generation(&Key::CourseListGeneration).await && are_forgotten
+    }
+
+    /// Commits a change of a course, and forgets it in the task of the transaction: a caller who hangs up does not prevent that, and one
+    /// who waits sees what is new. Also when it is not known whether the commit took.
+    pub async fn commit<T>(&self, tx: WriteTx, id: CourseId, value: T) -> Result<Finished<T>, WriteError> {
+        let done = tx.commit(value).await;
+        self.forget(&[id]).await;
+        done
+    }
+
+    /// Forgets courses once a transaction's changes are durable, where somebody else commits it.
+    pub fn forget_after_commit(&self, tx: &mut WriteTx, ids: Vec<CourseId>) {
+        if ids.is_empty() {
+            return;
+        }
+        let caching = self.clone();
+        tx.after_commit(move || {
+            tokio::spawn(async move { caching.forget(&ids).await });
+        });
     }
 }
 

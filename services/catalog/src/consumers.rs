@@ -1,43 +1,56 @@
 //! Events of others -> the projection of teachers and the lengths of videos, through the inbox.
 
-use std::sync::Arc;
-
 use contracts::events::v1::{UserRegistered, UserUpdated, VideoMetadataFetched};
 use event_bus::{Delivery, HandlerError, Subscription};
 use postgres::WriteTx;
 use typed_id::{InvalidId, UserId, VideoId};
 
 use crate::app::Catalog;
+use crate::caching::Caching;
 use crate::storage::teachers;
 use crate::storage::videos::Synced;
 use crate::usecases::videos::{Metadata, keep_metadata};
 
 /// `catalog.users`: names of who may teach.
-pub fn users() -> Subscription {
+pub fn users(app: &Catalog) -> Subscription {
+    let (for_new, for_known) = (app.caching.clone(), app.caching.clone());
     Subscription::new("catalog", "users")
-        .on::<UserRegistered, _>(|tx, delivery| Box::pin(registered(tx, delivery)))
-        .on::<UserUpdated, _>(|tx, delivery| Box::pin(updated(tx, delivery)))
+        .on::<UserRegistered, _>(move |tx, delivery| {
+            let caching = for_new.clone();
+            Box::pin(async move { registered(&caching, tx, delivery).await })
+        })
+        .on::<UserUpdated, _>(move |tx, delivery| {
+            let caching = for_known.clone();
+            Box::pin(async move { updated(&caching, tx, delivery).await })
+        })
 }
 
-/// `catalog.video-metadata`: what YouTube says of a video.
-pub fn video_metadata(app: &Arc<Catalog>) -> Subscription {
-    let app = Arc::clone(app);
-    Subscription::new("catalog", "video-metadata").on::<VideoMetadataFetched, _>(move |tx, delivery| {
-        let app = Arc::clone(&app);
-        Box::pin(async move { metadata_fetched(&app, tx, delivery).await })
+/// `catalog.video-metadata`: what YouTube says of videos.
+pub fn video_metadata(app: &Catalog) -> Subscription {
+    let caching = app.caching.clone();
+    Subscription::new("catalog", "video-metadata").on_all::<VideoMetadataFetched, _>(move |tx, deliveries| {
+        let caching = caching.clone();
+        Box::pin(async move { metadata_fetched(&caching, tx, deliveries).await })
     })
 }
 
 async fn metadata_fetched(
-    app: &Arc<Catalog>,
+    caching: &Caching,
     tx: &mut WriteTx,
-    delivery: Delivery<VideoMetadataFetched>,
+    deliveries: Vec<Delivery<VideoMetadataFetched>>,
 ) -> Result<(), HandlerError> {
+    let told: Vec<(VideoId, Metadata)> = deliveries
+        .into_iter()
+        .map(metadata)
+        .collect::<Result<_, _>>()
+        .map_err(|fault| HandlerError::Poison(fault.into()))?;
+    let changed = keep_metadata(tx, told).await?;
+    caching.forget_after_commit(tx, changed);
+    Ok(())
+}
+
+fn metadata(delivery: Delivery<VideoMetadataFetched>) -> Result<(VideoId, Metadata), InvalidId> {
     let event = delivery.event;
-    let id: VideoId = event
-        .video_id
-        .parse()
-        .map_err(|fault: InvalidId| HandlerError::Poison(fault.into()))?;
     let told = Metadata {
         youtube_id: event.youtube_id,
         title: event.title,
@@ -48,30 +61,38 @@ async fn metadata_fetched(
             at: delivery.occurred_at,
         },
     };
-    if let Some(course) = keep_metadata(tx, id, told).await? {
-        app.caching.forget(course).await;
-        // Once more when others can see it: the transaction is that of a batch, and may end much later.
-        let app = Arc::clone(app);
-        tx.after_commit(move || {
-            tokio::spawn(async move { app.caching.forget(course).await });
-        });
-    }
-    Ok(())
+    Ok((event.video_id.parse()?, told))
 }
 
-async fn registered(tx: &mut WriteTx, delivery: Delivery<UserRegistered>) -> Result<(), HandlerError> {
+async fn registered(
+    caching: &Caching,
+    tx: &mut WriteTx,
+    delivery: Delivery<UserRegistered>,
+) -> Result<(), HandlerError> {
     let event = delivery.event;
-    keep(tx, &event.user_id, event.version, &event.full_name).await
+    keep(caching, tx, &event.user_id, event.version, &event.full_name).await
 }
 
-async fn updated(tx: &mut WriteTx, delivery: Delivery<UserUpdated>) -> Result<(), HandlerError> {
+pub async fn updated(
+    caching: &Caching,
+    tx: &mut WriteTx,
+    delivery: Delivery<UserUpdated>,
+) -> Result<(), HandlerError> {
     let event = delivery.event;
-    keep(tx, &event.user_id, event.version, &event.full_name).await
+    keep(caching, tx, &event.user_id, event.version, &event.full_name).await
 }
 
-async fn keep(tx: &mut WriteTx, id: &str, version: i32, name: &str) -> Result<(), HandlerError> {
+async fn keep(
+    caching: &Caching,
+    tx: &mut WriteTx,
+    id: &str,
+    version: i32,
+    name: &str,
+) -> Result<(), HandlerError> {
     let id: UserId = id
         .parse()
         .map_err(|fault: InvalidId| HandlerError::Poison(fault.into()))?;
-    Ok(teachers::upsert(&mut **tx, id, version, name).await?)
+    let courses = teachers::upsert(&mut **tx, id, version, name).await?;
+    caching.forget_after_commit(tx, courses);
+    Ok(())
 }

@@ -145,7 +145,7 @@ pub async fn seed(app: &Catalog) -> anyhow::Result<()> {
             Ok::<_, ChangeError>(tx.commit(true).await?)
         });
         if seeded.await? {
-            app.caching.forget(course(number)).await;
+            app.caching.forget(&[course(number)]).await;
         }
     }
     // A command ends at once: the outbox is published by the service that runs.

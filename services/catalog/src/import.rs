@@ -128,8 +128,7 @@ async fn write(app: &Catalog, teacher: UserId, items: Vec<Item>) -> Result<usize
         Ok::<_, ChangeError>(tx.commit(changed).await?)
     });
     let changed = written.await?;
-    for id in &changed {
-        app.caching.forget(CourseId(*id)).await;
-    }
-    Ok(changed.len())
+    let ids: Vec<CourseId> = changed.into_iter().map(CourseId).collect();
+    app.caching.forget(&ids).await;
+    Ok(ids.len())
 }

@@ -27,9 +27,10 @@ pub async fn is_known(app: &Catalog, id: UserId) -> Result<bool, Problem> {
     let Some(user) = answer.users.into_iter().next() else {
         return Ok(false);
     };
-    teachers::upsert(app.db.primary(), id, user.version, &user.full_name)
+    let courses = teachers::upsert(app.db.primary(), id, user.version, &user.full_name)
         .await
         .map_err(postgres::problem_of)?;
+    app.caching.forget(&courses).await;
     Ok(true)
 }
 

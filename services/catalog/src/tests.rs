@@ -1,5 +1,6 @@
 //! The service on a real database and a real Redis, without its server.
 
+mod changes;
 mod content;
 mod lists;
 

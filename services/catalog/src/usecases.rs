@@ -9,10 +9,10 @@ pub mod list_courses;
 pub mod topics;
 pub mod videos;
 
-use access_token::{Caller, User, permissions};
+use access_token::{Caller, User};
 use postgres::{WriteError, WriteTx, violated_constraint};
 use problem::{Problem, codes};
-use typed_id::CourseId;
+use typed_id::{CourseId, UserId};
 
 use crate::app::Catalog;
 use crate::storage::courses::{self, Course};
@@ -50,13 +50,12 @@ impl From<ChangeError> for Problem {
 
 /// Whether `user` is staff of the course: its teacher, or one who manages every course.
 fn is_staff(user: &User, course: &Course) -> bool {
-    user.has(permissions::COURSES_MANAGE) || course.teacher_id == user.id.0
+    user.is_staff_of(UserId(course.teacher_id))
 }
 
 /// Whether the caller may see the course at all.
 fn may_see(caller: &Caller, course: &Course) -> bool {
-    course.is_open()
-        || matches!(caller, Caller::User(user) if user.has(permissions::COURSES_WRITE) && is_staff(user, course))
+    course.is_open() || matches!(caller, Caller::User(user) if is_staff(user, course))
 }
 
 /// Refuses who is not staff of the course; who may not even see it learns nothing of it.

@@ -31,10 +31,9 @@ pub async fn courses_completed(
     tx: &mut WriteTx,
     deliveries: Vec<Delivery<CourseVideosCompleted>>,
 ) -> Result<(), HandlerError> {
-    let told = deliveries
+    let finished: Vec<Finished> = deliveries
         .into_iter()
-        .map(|delivery| Finished::try_from(delivery.event));
-    let finished: Vec<Finished> = told
+        .map(Finished::try_from)
         .collect::<Result<_, _>>()
         .map_err(|fault| HandlerError::Poison(fault.into()))?;
     Ok(complete_enrollments(tx, &finished).await?)

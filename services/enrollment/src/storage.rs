@@ -1,5 +1,6 @@
 //! The only SQL of this service.
 
+pub mod course_completions;
 pub mod courses;
 pub mod enrollment_ends;
 pub mod enrollments;

@@ -14,7 +14,7 @@ pub mod list_roster;
 pub mod sections;
 pub mod take_seats;
 
-use access_token::{Caller, User, permissions};
+use access_token::{Caller, User};
 use problem::{Problem, codes};
 use typed_id::CourseId;
 
@@ -26,7 +26,7 @@ use crate::storage::sections as sections_of;
 
 /// Whether `user` is staff of the course: its teacher, or one who manages every course.
 fn is_staff(user: &User, course: &Course) -> bool {
-    user.has(permissions::COURSES_MANAGE) || course.teacher_id == user.id
+    user.is_staff_of(course.teacher_id)
 }
 
 /// Name and term of the section that an enrolment is in.

@@ -79,8 +79,10 @@ impl Videos {
         Ok(video)
     }
 
-    pub async fn forget(&self, id: VideoId) {
-        self.near.invalidate(&id).await;
+    pub async fn forget(&self, ids: &[VideoId]) {
+        for id in ids {
+            self.near.invalidate(id).await;
+        }
     }
 
     async fn ask(&self, id: VideoId) -> Result<Option<Video>, Problem> {

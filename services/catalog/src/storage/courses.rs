@@ -61,6 +61,19 @@ pub async fn lock(db: &mut PgConnection, id: CourseId) -> Result<Option<Course>,
     by_id(db, id).await
 }
 
+/// Locks the courses of these videos, in one order.
+pub async fn lock_of_videos(db: &mut PgConnection, videos: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "SELECT c.id FROM catalog.courses c
+         WHERE c.id IN (SELECT v.course_id FROM catalog.videos v WHERE v.id = ANY ($1))
+         ORDER BY c.id FOR UPDATE",
+        videos,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(())
+}
+
 #[derive(Debug, Clone)]
 pub struct NewCourse {
     pub id: CourseId,
@@ -121,6 +134,14 @@ pub async fn update(db: &mut PgConnection, course: &Course, now: OffsetDateTime)
     )
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// Changes of prerequisites take turns until they are committed: two that are sound each by itself may make a circle together.
+pub async fn lock_prerequisites(db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('course-prerequisites', 0))")
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::storage::videos::Synced;
 use crate::usecases::videos::{Changes, Metadata, keep_metadata};
 use crate::usecases::{categories, topics, videos};
 
-fn caller(id: Uuid, now: OffsetDateTime) -> Caller {
+pub fn caller(id: Uuid, now: OffsetDateTime) -> Caller {
     Caller::User(Arc::new(User {
         id: UserId(id),
         session_id: SessionId::new(now),
@@ -175,8 +175,8 @@ async fn what_youtube_tells_is_kept_until_the_video_becomes_another_one() {
             },
         };
         let heard = app.db.write(move |mut tx| async move {
-            let changed = keep_metadata(&mut tx, id, told).await?;
-            tx.commit(changed.is_some()).await
+            let changed = keep_metadata(&mut tx, vec![(id, told)]).await?;
+            tx.commit(!changed.is_empty()).await
         });
         heard.await.unwrap()
     };

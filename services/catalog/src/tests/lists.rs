@@ -22,23 +22,29 @@ use crate::usecases::{categories, get_course};
 
 pub struct School {
     pub app: Catalog,
-    _database: TestDatabase,
-    _redis: TestRedis,
+    pub database: TestDatabase,
+    pub redis: TestRedis,
+}
+
+/// As a process would connect to Redis.
+pub async fn connect(url: &str, prefix: &str) -> Redis {
+    let settings = RedisSettings {
+        url: url.into(),
+        prefix: prefix.into(),
+    };
+    let connection = Redis::connect(&settings).unwrap();
+    eventually(Duration::from_secs(20), || async {
+        connection.ping().await.then_some(())
+    })
+    .await;
+    connection
 }
 
 impl School {
     /// With as many published courses, each of three topics and six videos, a half of them of a code and year of their own.
     pub async fn open(courses: usize) -> Self {
         let (database, redis) = (TestDatabase::new("catalog").await, TestRedis::new());
-        let settings = RedisSettings {
-            url: redis.url().into(),
-            prefix: redis.prefix().into(),
-        };
-        let connection = Redis::connect(&settings).unwrap();
-        eventually(Duration::from_secs(20), || async {
-            connection.ping().await.then_some(())
-        })
-        .await;
+        let connection = connect(redis.url(), redis.prefix()).await;
         let school = Self {
             app: Catalog {
                 db: database.database(),
@@ -48,8 +54,8 @@ impl School {
                 auth: nobody("auth"),
                 learners: Learners::new(nobody("enrollment")),
             },
-            _database: database,
-            _redis: redis,
+            database,
+            redis,
         };
         school
             .execute(format!(
@@ -83,6 +89,20 @@ impl School {
             .fetch_one(self.app.db.primary())
             .await
             .unwrap()
+    }
+
+    /// Waits until so many transactions of the service wait for a lock.
+    pub async fn until_waiting(&self, transactions: i64) {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually(Duration::from_secs(20), || async {
+            let waiting: i64 = sqlx::query_scalar(sql)
+                .fetch_one(self.app.db.primary())
+                .await
+                .unwrap();
+            (waiting == transactions).then_some(())
+        })
+        .await;
     }
 }
 
@@ -238,7 +258,7 @@ async fn pages_show_every_course_once_and_filters_hold() {
             "UPDATE catalog.courses SET is_published = false WHERE id = '{course}'"
         ))
         .await;
-    school.app.caching.forget(course).await;
+    school.app.caching.forget(&[course]).await;
     let filter = Filter {
         code: Some("MAT4".into()),
         ..Filter::default()

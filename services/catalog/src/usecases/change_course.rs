@@ -38,10 +38,12 @@ pub async fn update_course(
             return Err(Problem::new(&codes::UNKNOWN_TEACHER));
         }
     }
-    let (caller, now) = (caller.clone(), app.clock.now());
+    let (caller, caching, now) = (caller.clone(), app.caching.clone(), app.clock.now());
     let updated = app.db.write(move |mut tx| async move {
         let mut course = lock_for_staff(&mut tx, &caller, id).await?;
-        if let Some(ids) = changes.prerequisite_ids {
+        let wanted = changes.prerequisite_ids;
+        if let Some(ids) = wanted.filter(|ids| *ids != course.prerequisite_ids) {
+            courses::lock_prerequisites(&mut tx).await?;
             if !courses::prerequisites_are_sound(&mut tx, id, &ids).await? {
                 return Err(ChangeError::Refused(&codes::UNKNOWN_PREREQUISITE));
             }
@@ -59,11 +61,9 @@ pub async fn update_course(
             .await?
             .ok_or(sqlx::Error::RowNotFound)?;
         outbox::append(&mut tx, &events::course_changed(&course, "updated")).await?;
-        Ok::<_, ChangeError>(tx.commit(course).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, id, course).await?)
     });
-    let course = updated.await?;
-    app.caching.forget(id).await;
-    Ok(course)
+    Ok(updated.await?)
 }
 
 /// Shows a course to everybody, or hides it. As it is already: nothing happens.
@@ -73,11 +73,14 @@ pub async fn set_published(
     id: CourseId,
     published: bool,
 ) -> Result<Course, Problem> {
-    let (caller, now) = (caller.clone(), app.clock.now());
+    let (caller, caching, now) = (caller.clone(), app.caching.clone(), app.clock.now());
     let changed = app.db.write(move |mut tx| async move {
         let mut course = lock_for_staff(&mut tx, &caller, id).await?;
         if course.is_published == published {
-            return Ok(tx.rollback(course).await?);
+            let unchanged = tx.rollback(course).await?;
+            // Who changed it may have ended before it was forgotten.
+            caching.forget(&[id]).await;
+            return Ok(unchanged);
         }
         course.is_published = published;
         if published {
@@ -89,23 +92,24 @@ pub async fn set_published(
             .ok_or(sqlx::Error::RowNotFound)?;
         let change = if published { "published" } else { "unpublished" };
         outbox::append(&mut tx, &events::course_changed(&course, change)).await?;
-        Ok::<_, ChangeError>(tx.commit(course).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, id, course).await?)
     });
-    let course = changed.await?;
-    app.caching.forget(id).await;
-    Ok(course)
+    Ok(changed.await?)
 }
 
 /// Takes a course out of the catalogue for good. Again: nothing happens.
 pub async fn archive_course(app: &Catalog, caller: &Caller, id: CourseId) -> Result<(), Problem> {
-    let (caller, now) = (caller.clone(), app.clock.now());
+    let (caller, caching, now) = (caller.clone(), app.caching.clone(), app.clock.now());
     let archived = app.db.write(move |mut tx| async move {
         let course = courses::lock(&mut tx, id)
             .await?
             .ok_or(ChangeError::Refused(&codes::NOT_FOUND))?;
         check_staff(&caller, &course)?;
         if !course.is_active {
-            return Ok(tx.rollback(()).await?);
+            let unchanged = tx.rollback(()).await?;
+            // As in `set_published`.
+            caching.forget(&[id]).await;
+            return Ok(unchanged);
         }
         courses::update(
             &mut tx,
@@ -121,9 +125,7 @@ pub async fn archive_course(app: &Catalog, caller: &Caller, id: CourseId) -> Res
             .await?
             .ok_or(sqlx::Error::RowNotFound)?;
         outbox::append(&mut tx, &events::course_changed(&course, "archived")).await?;
-        Ok::<_, ChangeError>(tx.commit(()).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, id, ()).await?)
     });
-    archived.await?;
-    app.caching.forget(id).await;
-    Ok(())
+    Ok(archived.await?)
 }

@@ -20,7 +20,7 @@ pub async fn create_course(app: &Catalog, caller: &Caller, new: NewCourse) -> Re
             return Err(Problem::new(&codes::UNKNOWN_TEACHER));
         }
     }
-    let id = new.id;
+    let caching = app.caching.clone();
     let created = app.db.write(move |mut tx| async move {
         if !courses::prerequisites_are_sound(&mut tx, new.id, &new.prerequisite_ids).await? {
             return Err(ChangeError::Refused(&codes::UNKNOWN_PREREQUISITE));
@@ -30,9 +30,7 @@ pub async fn create_course(app: &Catalog, caller: &Caller, new: NewCourse) -> Re
             .await?
             .ok_or(sqlx::Error::RowNotFound)?;
         outbox::append(&mut tx, &events::course_changed(&course, "created")).await?;
-        Ok(tx.commit(course).await?)
+        Ok(caching.commit(tx, new.id, course).await?)
     });
-    let course = created.await?;
-    app.caching.forget(id).await;
-    Ok(course)
+    Ok(created.await?)
 }

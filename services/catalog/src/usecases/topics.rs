@@ -46,16 +46,14 @@ pub async fn create(
     title: String,
     order_index: Option<i32>,
 ) -> Result<Topic, Problem> {
-    let (caller, now) = (caller.clone(), app.clock.now());
+    let (caller, caching, now) = (caller.clone(), app.caching.clone(), app.clock.now());
     let created = app.db.write(move |mut tx| async move {
         lock_for_staff(&mut tx, &caller, course).await?;
         let topic =
             topics::insert(&mut tx, TopicId::new(now), course, title.trim(), order_index, now).await?;
-        Ok::<_, ChangeError>(tx.commit(topic).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, course, topic).await?)
     });
-    let topic = created.await?;
-    app.caching.forget(course).await;
-    Ok(topic)
+    Ok(created.await?)
 }
 
 pub async fn update(
@@ -65,7 +63,7 @@ pub async fn update(
     title: Option<String>,
     order_index: Option<i32>,
 ) -> Result<Topic, Problem> {
-    let (caller, now) = (caller.clone(), app.clock.now());
+    let (caller, caching, now) = (caller.clone(), app.caching.clone(), app.clock.now());
     let updated = app.db.write(move |mut tx| async move {
         let not_found = ChangeError::Refused(&codes::NOT_FOUND);
         let Some(course) = topics::course_of(&mut *tx, id).await? else {
@@ -75,27 +73,23 @@ pub async fn update(
         let topic = topics::update(&mut tx, id, title.as_deref(), order_index, now)
             .await?
             .ok_or(not_found)?;
-        Ok::<_, ChangeError>(tx.commit(topic).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, course, topic).await?)
     });
-    let topic = updated.await?;
-    app.caching.forget(CourseId(topic.course_id)).await;
-    Ok(topic)
+    Ok(updated.await?)
 }
 
 /// Deletes a topic; its videos stay in the course.
 pub async fn delete(app: &Catalog, caller: &Caller, id: TopicId) -> Result<(), Problem> {
-    let caller = caller.clone();
+    let (caller, caching) = (caller.clone(), app.caching.clone());
     let deleted = app.db.write(move |mut tx| async move {
         let course = topics::course_of(&mut *tx, id)
             .await?
             .ok_or(ChangeError::Refused(&codes::NOT_FOUND))?;
         lock_for_staff(&mut tx, &caller, course).await?;
         topics::delete(&mut tx, id).await?;
-        Ok::<_, ChangeError>(tx.commit(course).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, course, ()).await?)
     });
-    let course = deleted.await?;
-    app.caching.forget(course).await;
-    Ok(())
+    Ok(deleted.await?)
 }
 
 /// Puts all topics of a course in the given order.
@@ -105,7 +99,7 @@ pub async fn reorder(
     course: CourseId,
     ids: Vec<Uuid>,
 ) -> Result<Vec<Topic>, Problem> {
-    let (caller, now) = (caller.clone(), app.clock.now());
+    let (caller, caching, now) = (caller.clone(), app.caching.clone(), app.clock.now());
     let reordered = app.db.write(move |mut tx| async move {
         lock_for_staff(&mut tx, &caller, course).await?;
         let known: BTreeSet<Uuid> = topics::of_course(&mut *tx, course)
@@ -118,9 +112,7 @@ pub async fn reorder(
         }
         topics::reorder(&mut tx, course, &ids, now).await?;
         let topics = topics::of_course(&mut *tx, course).await?;
-        Ok::<_, ChangeError>(tx.commit(topics).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, course, topics).await?)
     });
-    let topics = reordered.await?;
-    app.caching.forget(course).await;
-    Ok(topics)
+    Ok(reordered.await?)
 }

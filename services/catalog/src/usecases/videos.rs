@@ -85,13 +85,24 @@ pub struct Metadata {
     pub synced: Synced,
 }
 
-/// Keeps what YouTube tells of a video; of title and length, what staff wrote wins over nothing only. Gives the course whose content
-/// has changed by it.
+/// Keeps what YouTube tells of videos; of title and length, what staff wrote wins over nothing only. Gives the courses whose content has
+/// changed by it.
 pub async fn keep_metadata(
     tx: &mut WriteTx,
-    id: VideoId,
-    told: Metadata,
-) -> Result<Option<CourseId>, sqlx::Error> {
+    told: Vec<(VideoId, Metadata)>,
+) -> Result<Vec<CourseId>, sqlx::Error> {
+    let ids: Vec<Uuid> = told.iter().map(|(id, _)| id.0).collect();
+    // Course, then video: in this order everywhere, or two transactions could wait for each other.
+    courses::lock_of_videos(tx, &ids).await?;
+    let mut changed = Vec::new();
+    for (id, told) in told {
+        changed.extend(keep_one(tx, id, told).await?);
+    }
+    Ok(changed)
+}
+
+/// The course of the video is locked.
+async fn keep_one(tx: &mut WriteTx, id: VideoId, told: Metadata) -> Result<Option<CourseId>, sqlx::Error> {
     let now = tx.clock().now();
     let Some(video) = videos::keep_synced(tx, id, &told.youtube_id, &told.synced).await? else {
         return Ok(None);
@@ -122,22 +133,20 @@ pub async fn keep_metadata(
 }
 
 pub async fn create(app: &Catalog, caller: &Caller, new: NewVideo) -> Result<Video, Problem> {
-    let (caller, course) = (caller.clone(), new.course_id);
+    let (caller, caching, course) = (caller.clone(), app.caching.clone(), new.course_id);
     let created = app.db.write(move |mut tx| async move {
         lock_for_staff(&mut tx, &caller, course).await?;
         check_topic(&mut tx, course, new.topic_id).await?;
         let video = videos::insert(&mut tx, &new).await?;
         courses::recount_videos(&mut tx, course, new.now).await?;
         outbox::append(&mut tx, &events::video_changed(&video, "created")).await?;
-        Ok::<_, ChangeError>(tx.commit(video).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, course, video).await?)
     });
-    let video = created.await?;
-    app.caching.forget(course).await;
-    Ok(video)
+    Ok(created.await?)
 }
 
 pub async fn update(app: &Catalog, caller: &Caller, id: VideoId, changes: Changes) -> Result<Video, Problem> {
-    let (caller, now) = (caller.clone(), app.clock.now());
+    let (caller, caching, now) = (caller.clone(), app.caching.clone(), app.clock.now());
     let updated = app.db.write(move |mut tx| async move {
         let course = lock_course_of(&mut tx, &caller, id).await?;
         let mut video = videos::by_id(&mut *tx, id)
@@ -154,15 +163,13 @@ pub async fn update(app: &Catalog, caller: &Caller, id: VideoId, changes: Change
         let video = videos::update(&mut tx, &video, now).await?;
         courses::recount_videos(&mut tx, course, now).await?;
         outbox::append(&mut tx, &events::video_changed(&video, "updated")).await?;
-        Ok::<_, ChangeError>(tx.commit(video).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, course, video).await?)
     });
-    let video = updated.await?;
-    app.caching.forget(CourseId(video.course_id)).await;
-    Ok(video)
+    Ok(updated.await?)
 }
 
 pub async fn delete(app: &Catalog, caller: &Caller, id: VideoId) -> Result<(), Problem> {
-    let (caller, now) = (caller.clone(), app.clock.now());
+    let (caller, caching, now) = (caller.clone(), app.caching.clone(), app.clock.now());
     let deleted = app.db.write(move |mut tx| async move {
         let course = lock_course_of(&mut tx, &caller, id).await?;
         let video = videos::by_id(&mut *tx, id)
@@ -171,11 +178,9 @@ pub async fn delete(app: &Catalog, caller: &Caller, id: VideoId) -> Result<(), P
         videos::delete(&mut tx, id).await?;
         courses::recount_videos(&mut tx, course, now).await?;
         outbox::append(&mut tx, &events::video_changed(&video, "deleted")).await?;
-        Ok::<_, ChangeError>(tx.commit(course).await?)
+        Ok::<_, ChangeError>(caching.commit(tx, course, ()).await?)
     });
-    let course = deleted.await?;
-    app.caching.forget(course).await;
-    Ok(())
+    Ok(deleted.await?)
 }
 
 /// The course of a video, locked, for its staff: changes of a course's content take turns.

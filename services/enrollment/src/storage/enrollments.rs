@@ -265,6 +265,27 @@ pub async fn set_statuses(
     rows.into_iter().map(Enrollment::try_from).collect()
 }
 
+/// Completes those that are active and whose student has completed all videos of the course; gives them. They have to be locked.
+pub async fn complete(
+    db: &mut PgConnection,
+    ids: &[EnrollmentId],
+    now: OffsetDateTime,
+) -> Result<Vec<Enrollment>, sqlx::Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "UPDATE enrollment.enrollments AS e SET status = 'completed', updated_at = $2, version = e.version + 1
+         FROM enrollment.course_completions c
+         WHERE e.id = ANY ($1) AND e.status = 'active' AND c.user_id = e.user_id AND c.course_id = e.course_id
+         RETURNING e.id, e.user_id, e.course_id, e.status, e.version, e.enrolled_at, e.updated_at, e.section_id, e.expires_at",
+        &ids,
+        now,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Enrollment::try_from).collect()
+}
+
 pub async fn by_id(db: impl PgExecutor<'_>, id: EnrollmentId) -> Result<Option<Enrollment>, sqlx::Error> {
     sqlx::query_as!(
         Row,

@@ -5,6 +5,7 @@ use problem::{Problem, codes};
 use time::OffsetDateTime;
 use typed_id::{EnrollmentId, SectionId};
 
+use super::complete_enrollments::complete_again;
 use super::take_seats::offers;
 use super::{events, is_staff};
 use crate::app::Enrollment as App;
@@ -12,7 +13,7 @@ use crate::domain::section::{Refusal, choose};
 use crate::domain::status::Status;
 use crate::projections;
 use crate::storage::enrollments::{self, Listed};
-use crate::storage::{courses, enrollment_ends, sections, users};
+use crate::storage::{course_completions, courses, enrollment_ends, sections, users};
 
 #[derive(Debug, thiserror::Error)]
 enum ChangeError {
@@ -115,6 +116,17 @@ pub async fn change_status(
         if had.status != to {
             let event = events::status_changed(&moved, &title, had.status, Some(actor));
             outbox::append(&mut tx, &event).await?;
+        }
+        match (had.status, to) {
+            // What staff takes back, the same videos do not give again.
+            (Status::Completed, Status::Active) => {
+                course_completions::take_back(&mut tx, moved.user_id, moved.course_id).await?;
+            }
+            (from, Status::Active) if from != to => {
+                let completed = complete_again(&mut tx, &[moved.id], &title, now).await?;
+                moved = completed.into_iter().next().unwrap_or(moved);
+            }
+            _ => {}
         }
         Ok(tx.commit(moved).await?)
     });

@@ -20,6 +20,11 @@ pub fn created(enrollment: &Enrollment, course_title: &str, actor: Option<UserId
     }
 }
 
+/// An active enrolment was completed by all videos.
+pub fn completed(enrollment: &Enrollment, course_title: &str) -> EnrollmentStatusChanged {
+    status_changed(enrollment, course_title, Status::Active, None)
+}
+
 pub fn status_changed(
     enrollment: &Enrollment,
     course_title: &str,

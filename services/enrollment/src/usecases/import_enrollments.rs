@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use typed_id::{CourseId, EnrollmentId, UserId};
 use uuid::Uuid;
 
+use super::complete_enrollments::complete_again;
 use super::{events, staff_course_in_use};
 use crate::app::Enrollment as App;
 use crate::domain::status::Status;
@@ -353,5 +354,9 @@ async fn write(
             .collect();
         outbox::append_all(tx, &told).await?;
     }
+    // Who is active again may have completed all videos meanwhile.
+    let let_in = moves.iter().filter(|(_, to)| *to == Status::Active);
+    let active: Vec<EnrollmentId> = again.iter().chain(let_in).map(|(id, _)| *id).collect();
+    complete_again(tx, &active, &course.title, now).await?;
     Ok(())
 }

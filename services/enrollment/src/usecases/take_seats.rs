@@ -318,15 +318,43 @@ async fn carry_out(
         .iter()
         .filter_map(|enrollment| {
             let course = known.courses.get(&enrollment.course_id)?;
-            let (actor, cause) = causes.remove(&(enrollment.user_id, enrollment.course_id))?;
-            Some((events::created(enrollment, &course.title, Some(actor)), cause))
+            let (actor, cause) = causes.get(&(enrollment.user_id, enrollment.course_id))?;
+            let created = events::created(enrollment, &course.title, Some(*actor));
+            Some((created, cause.clone()))
         })
         .collect();
     outbox::append_each(tx, &told).await?;
+    if !again.is_empty() {
+        changed.extend(complete_returning(tx, &again, known, &causes, now).await?);
+    }
+    // Of one that was completed at once, the later state.
     Ok(changed
         .into_iter()
         .map(|one| ((one.user_id, one.course_id), one))
         .collect())
+}
+
+/// Completes the enrolments of those who come back to a course whose videos they have completed meanwhile, and tells the world. Nobody
+/// else is looked at: who was never in a course has watched nothing of it.
+async fn complete_returning(
+    tx: &mut WriteTx,
+    again: &[(EnrollmentId, Status)],
+    known: &Known,
+    causes: &HashMap<Key, (UserId, Cause)>,
+    now: OffsetDateTime,
+) -> Result<Vec<Enrollment>, sqlx::Error> {
+    let ids: Vec<EnrollmentId> = again.iter().map(|(id, _)| *id).collect();
+    let completed = enrollments::complete(tx, &ids, now).await?;
+    let told: Vec<_> = completed
+        .iter()
+        .filter_map(|enrollment| {
+            let course = known.courses.get(&enrollment.course_id)?;
+            let (_, cause) = causes.get(&(enrollment.user_id, enrollment.course_id))?;
+            Some((events::completed(enrollment, &course.title), cause.clone()))
+        })
+        .collect();
+    outbox::append_each(tx, &told).await?;
+    Ok(completed)
 }
 
 fn answers(

@@ -94,7 +94,7 @@ impl Segments {
 pub struct Watched {
     pub segments: Segments,
     pub position: i32,
-    /// As the player told it; used while the catalogue knows no length.
+    /// As the player told it. While the catalogue knows no length it says how far one is; it completes nothing, as a client can claim any.
     pub reported_length: i32,
     /// The most that was ever told of it, in percent: a length that turns out longer takes nothing back.
     pub best_percent: f64,
@@ -167,9 +167,11 @@ impl Watched {
         next.segments = self.segments.union(&new.first(allowed));
         next.best_percent = next.percent(catalogue_length);
 
+        // What was told before the length was known may lie behind the end.
+        let seconds = || next.segments.clone().within(catalogue_length).seconds();
         if self.completed_at.is_none()
-            && length > 0
-            && i64::from(next.segments.seconds()) * 100 >= i64::from(length) * COMPLETES
+            && catalogue_length > 0
+            && seconds() >= seconds_to_complete(catalogue_length)
         {
             next.completed_at = Some(now);
         }
@@ -180,6 +182,12 @@ impl Watched {
     pub fn percent(&self, catalogue_length: i32) -> f64 {
         percent(self.segments.seconds(), self.length(catalogue_length)).max(self.best_percent)
     }
+}
+
+/// So many seconds of a video complete it.
+pub fn seconds_to_complete(length: i32) -> i32 {
+    let seconds = (i64::from(length) * COMPLETES + 99) / 100;
+    i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
 /// 0 to 100 with two decimals; 0 of nothing.
@@ -269,6 +277,17 @@ mod tests {
                 prop_assert!((told..=100.0).contains(&percent), "{percent} after {told}");
                 told = percent;
             }
+        }
+
+        /// What a client claims of the length completes nothing.
+        #[test]
+        fn only_the_catalogue_s_length_completes(reports in prop::collection::vec((report(), 0..60_i64), 1..30)) {
+            let (mut state, mut now) = (Watched::new(START), START);
+            for (report, gap) in reports {
+                now += Duration::seconds(gap);
+                state = state.after(&report, 0, now);
+            }
+            prop_assert_eq!(state.completed_at, None);
         }
 
         /// Two tabs, retries and reordering: as long as the clock allows all of it, the order does not matter.

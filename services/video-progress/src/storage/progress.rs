@@ -3,6 +3,7 @@ use time::OffsetDateTime;
 use typed_id::{CourseId, UserId, VideoId};
 use uuid::Uuid;
 
+use super::videos::Video;
 use crate::domain::watched::{Segments, Watched};
 
 /// A student's progress in a video, as stored.
@@ -181,6 +182,43 @@ fn array_text(values: &[i32]) -> String {
     format!("{{{}}}", texts.join(","))
 }
 
+/// Completes videos for those of their courses' students who have watched so many seconds of them already; gives students and videos.
+pub async fn complete_videos(
+    db: &mut PgConnection,
+    needed: &[(&Video, i32)],
+    now: OffsetDateTime,
+) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
+    let videos: Vec<Uuid> = needed.iter().map(|(video, _)| video.id.0).collect();
+    let courses: Vec<Uuid> = needed.iter().map(|(video, _)| video.course_id.0).collect();
+    let lengths: Vec<i32> = needed.iter().map(|(video, _)| video.duration_seconds).collect();
+    let seconds: Vec<i32> = needed.iter().map(|(_, seconds)| *seconds).collect();
+    let rows = sqlx::query!(
+        r#"WITH due AS MATERIALIZED (
+               SELECT p.user_id, p.video_id
+               FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[]) AS t (video_id, course_id, length, seconds)
+               JOIN video_progress.enrollments e ON e.course_id = t.course_id
+               JOIN video_progress.progress p ON p.user_id = e.user_id AND p.video_id = t.video_id
+               WHERE p.completed_at IS NULL
+                 AND t.seconds <= (SELECT coalesce(sum(least(p.segments[i + 1], t.length) - least(p.segments[i], t.length)), 0)
+                                   FROM generate_series(1, cardinality(p.segments), 2) AS i)
+               ORDER BY p.user_id, p.video_id FOR UPDATE OF p
+           )
+           -- Younger than what any process remembers.
+           UPDATE video_progress.progress p
+           SET completed_at = $5, updated_at = greatest($5, p.updated_at + interval '1 microsecond')
+           FROM due WHERE p.user_id = due.user_id AND p.video_id = due.video_id
+           RETURNING p.user_id, p.video_id"#,
+        &videos,
+        &courses,
+        &lengths,
+        &seconds,
+        now,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.user_id, row.video_id)).collect())
+}
+
 /// Notes which of these students have completed every video that their course has now; gives those for whom that is new.
 pub async fn complete_courses(
     db: &mut PgConnection,
@@ -224,15 +262,20 @@ pub async fn complete_courses(
         .collect())
 }
 
-/// Students who have completed some video of a course.
-pub async fn who_completed_some(db: impl PgExecutor<'_>, course: CourseId) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT DISTINCT user_id AS "user_id!" FROM video_progress.progress
-           WHERE course_id = $1 AND completed_at IS NOT NULL"#,
-        course.0,
+/// Students who have completed some video of these courses, each with the course.
+pub async fn who_completed_some(
+    db: impl PgExecutor<'_>,
+    courses: &[CourseId],
+) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
+    let courses: Vec<Uuid> = courses.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        "SELECT DISTINCT user_id, course_id FROM video_progress.progress
+         WHERE course_id = ANY ($1) AND completed_at IS NOT NULL",
+        &courses,
     )
     .fetch_all(db)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.user_id, row.course_id)).collect())
 }
 
 /// A video of a course and what one student has watched of it.

@@ -55,6 +55,19 @@ pub async fn by_id(db: impl PgExecutor<'_>, id: VideoId) -> Result<Option<Video>
     Ok(row.map(Video::from))
 }
 
+pub async fn by_ids(db: impl PgExecutor<'_>, ids: &[VideoId]) -> Result<Vec<Video>, sqlx::Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, version, course_id, youtube_id, title, duration_seconds, order_index, is_deleted
+         FROM video_progress.videos WHERE id = ANY ($1)",
+        &ids,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Video::from).collect())
+}
+
 /// Writes the projection of several videos at once, except where it knows a newer version.
 pub async fn keep_all(db: impl PgExecutor<'_>, videos: &[Video]) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = videos.iter().map(|v| v.id.0).collect();
