@@ -105,7 +105,11 @@ impl App for Notification {
             jobs::metrics(Arc::clone(&app), runtime.shutdown()),
         );
         runtime.spawn("live-push", pusher.run(runtime.shutdown()));
-        runtime.schedule([jobs::clean(&app)?, jobs::forget_deliveries(&app)?]);
+        runtime.schedule([
+            jobs::clean(&app)?,
+            jobs::forget_notifications(&app, settings.notifications)?,
+            jobs::forget_deliveries(&app)?,
+        ]);
         // What erasures answer, and what was done to webhooks.
         runtime.relay_outbox();
         runtime.consume(roster::courses("notification"));

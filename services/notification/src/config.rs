@@ -8,6 +8,7 @@ use service_runtime::{Check, Faults};
 pub struct Settings {
     pub keys: KeySettings,
     pub mail: MailSettings,
+    pub notifications: NotificationSettings,
     pub webhooks: WebhookSettings,
 }
 
@@ -21,6 +22,12 @@ impl KeySettings {
     pub fn bytes(&self) -> Option<[u8; 32]> {
         sealed::key(self.encryption_key.expose_secret())
     }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct NotificationSettings {
+    pub keep_read_months: u16,
+    pub keep_unread_months: u16,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -54,6 +61,16 @@ impl Check for Settings {
         }
         if !(1..=256).contains(&self.webhooks.concurrency) {
             faults.add("webhooks.concurrency", "has to be from 1 to 256");
+        }
+        let notifications = &self.notifications;
+        if notifications.keep_read_months < 1 {
+            faults.add("notifications.keep_read_months", "has to be at least 1");
+        }
+        if notifications.keep_unread_months < notifications.keep_read_months {
+            faults.add(
+                "notifications.keep_unread_months",
+                "has to be at least notifications.keep_read_months",
+            );
         }
         let mail = &self.mail;
         if mail.from.parse::<lettre::message::Mailbox>().is_err() {

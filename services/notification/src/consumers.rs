@@ -4,7 +4,7 @@ pub mod accounts;
 pub mod enrollments;
 pub mod learning;
 pub mod reports;
-mod users;
+pub mod users;
 mod webhooks;
 
 use std::sync::Arc;

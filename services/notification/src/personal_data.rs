@@ -40,6 +40,7 @@ pub const PERSONAL_DATA: PersonalData = PersonalData {
     ],
     // Announcements stay: they are the course's. So do webhooks: they are the school's. What was not posted yet is not any more.
     erase: &[
+        "INSERT INTO notification.erased_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING",
         "DELETE FROM notification.digests WHERE user_id = $1",
         "DELETE FROM notification.mail_budgets WHERE user_id = $1",
         "DELETE FROM notification.preferences WHERE user_id = $1",

@@ -2,6 +2,7 @@
 
 pub mod announcements;
 pub mod digests;
+pub mod erased_users;
 pub mod mails;
 pub mod notifications;
 pub mod preferences;

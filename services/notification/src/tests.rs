@@ -2,10 +2,12 @@
 
 mod announcements;
 mod digests;
+mod erasure;
 mod learning;
 mod receiver;
 mod relay;
 mod reports;
+mod retention;
 mod school;
 mod sending;
 mod telling;

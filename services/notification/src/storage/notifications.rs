@@ -1,6 +1,6 @@
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
-use typed_id::{EventId, NotificationId, UserId};
+use typed_id::{EventId, NotificationId, UserId, least_uuid};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,5 +181,36 @@ pub async fn mark_all_read(
     )
     .execute(db)
     .await?;
+    Ok(done.rows_affected())
+}
+
+/// Forgets some that were made before a moment, from the oldest on: those that were read, or those that were not.
+pub async fn purge(
+    db: impl PgExecutor<'_>,
+    before: OffsetDateTime,
+    were_read: bool,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    // Ids sort by when they were made. Two statements, so that the partial index serves those that were read.
+    let before = least_uuid(before);
+    let done = if were_read {
+        sqlx::query!(
+            "DELETE FROM notification.notifications WHERE id IN (
+                 SELECT id FROM notification.notifications WHERE id < $1 AND read_at IS NOT NULL ORDER BY id LIMIT $2)",
+            before,
+            limit,
+        )
+        .execute(db)
+        .await?
+    } else {
+        sqlx::query!(
+            "DELETE FROM notification.notifications WHERE id IN (
+                 SELECT id FROM notification.notifications WHERE id < $1 AND read_at IS NULL ORDER BY id LIMIT $2)",
+            before,
+            limit,
+        )
+        .execute(db)
+        .await?
+    };
     Ok(done.rows_affected())
 }

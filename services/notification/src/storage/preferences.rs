@@ -15,14 +15,15 @@ pub struct Wishes {
     pub zone: Zone,
 }
 
-/// Everybody's wishes; who never said any has the defaults. Two queries.
+/// Everybody's wishes; who never said any has the defaults, and who was erased has none. Two queries.
 pub async fn of_users(db: &mut PgConnection, users: &[Uuid]) -> Result<HashMap<Uuid, Wishes>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT asked.id AS "id!", u.time_zone AS "time_zone?", q.from_minutes AS "from_minutes?",
                   q.to_minutes AS "to_minutes?"
            FROM unnest($1::uuid[]) AS asked (id)
            LEFT JOIN notification.users u ON u.id = asked.id
-           LEFT JOIN notification.quiet_hours q ON q.user_id = asked.id"#,
+           LEFT JOIN notification.quiet_hours q ON q.user_id = asked.id
+           WHERE NOT EXISTS (SELECT FROM notification.erased_users e WHERE e.user_id = asked.id)"#,
         users,
     )
     .fetch_all(&mut *db)

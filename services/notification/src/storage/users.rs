@@ -67,7 +67,8 @@ pub async fn admins_and(db: impl PgExecutor<'_>, also: UserId) -> Result<Vec<Use
     Ok(rows.into_iter().map(User::from).collect())
 }
 
-/// Writes the projections, each unless it knows a newer version. One that came without a time zone keeps the one there was.
+/// Writes the projections, each unless it knows a newer version or the user was erased. One that came without a time zone keeps the one
+/// there was.
 pub async fn upsert(db: impl PgExecutor<'_>, users: &[User]) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = users.iter().map(|user| user.id.0).collect();
     let versions: Vec<i32> = users.iter().map(|user| user.version).collect();
@@ -82,6 +83,7 @@ pub async fn upsert(db: impl PgExecutor<'_>, users: &[User]) -> Result<(), sqlx:
          SELECT * FROM unnest(
              $1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[])
              AS new (id, version, email, full_name, locale, is_active, time_zone, role)
+         WHERE NOT EXISTS (SELECT FROM notification.erased_users e WHERE e.user_id = new.id)
          ORDER BY id
          ON CONFLICT (id) DO UPDATE SET
              version = excluded.version, email = excluded.email, full_name = excluded.full_name,

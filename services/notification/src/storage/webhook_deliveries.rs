@@ -68,7 +68,7 @@ pub async fn subscribers(db: impl PgExecutor<'_>, event_type: &str) -> Result<Ve
     .await
 }
 
-/// Queues messages for webhooks, each for each unless it was; the new deliveries.
+/// Queues messages for webhooks, each for each unless it was, and none about who was erased; the new deliveries.
 pub async fn insert(
     db: &mut PgConnection,
     messages: &[Message],
@@ -83,7 +83,9 @@ pub async fn insert(
     let message_ids: Vec<Uuid> = messages.iter().map(|message| message.id.0).collect();
     sqlx::query!(
         "INSERT INTO notification.webhook_messages (id, event_type, body, user_id, created_at)
-         SELECT *, $5 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
+         SELECT told.*, $5 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[])
+             AS told (id, event_type, body, user_id)
+         WHERE NOT EXISTS (SELECT FROM notification.erased_users e WHERE e.user_id = told.user_id)
          ON CONFLICT (id) DO NOTHING",
         &message_ids,
         &types as &[&str],
@@ -100,7 +102,9 @@ pub async fn insert(
     let ids: Vec<Uuid> = webhooks.iter().map(|_| WebhookDeliveryId::new(now).0).collect();
     sqlx::query_scalar!(
         "INSERT INTO notification.webhook_deliveries (id, webhook_id, message_id, created_at, queued_at, next_attempt_at)
-         SELECT *, $4, $4, $4 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+         SELECT asked.*, $4, $4, $4 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+             AS asked (id, webhook_id, message_id)
+         WHERE EXISTS (SELECT FROM notification.webhook_messages m WHERE m.id = asked.message_id)
          ON CONFLICT (message_id, webhook_id) DO NOTHING RETURNING id",
         &ids,
         &webhooks,

@@ -1,9 +1,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use access_token::{Caller, User};
+use access_token::{Caller, User, permissions};
 use cache::Redis;
 use clock::Clock;
+use event_bus::HandlerError;
 use live::Tickets;
 use postgres::PageTokens;
 use roster::Roster;
@@ -22,6 +23,7 @@ use crate::domain::preference::{Category, Channel, Frequency, Preferences};
 use crate::domain::texts::Texts;
 use crate::mail::sender::Sender;
 use crate::mail::transport::Transport;
+use crate::personal_data::PERSONAL_DATA;
 use crate::usecases::preferences::put;
 use crate::usecases::tell::{Message, tell};
 
@@ -187,7 +189,7 @@ impl School {
                  SELECT id, '{course}', 1, 'active' FROM notification.users WHERE locale = 'tr'"
         ))
         .await;
-        (course, self.caller(teacher))
+        (course, self.caller_with(teacher, &[permissions::COURSES_WRITE]))
     }
 
     /// Another course, with so many students of its own; its teacher.
@@ -204,7 +206,7 @@ impl School {
             ))
             .await;
         }
-        (course, self.caller(teacher))
+        (course, self.caller_with(teacher, &[permissions::COURSES_WRITE]))
     }
 
     /// Tells of an event, as a consumer does.
@@ -223,9 +225,18 @@ impl School {
         let told = self.app.db.write(move |mut tx| async move {
             let event = EventId::new(tx.clock().now());
             tell(&app, &mut tx, event, &to, message).await?;
-            Ok::<_, event_bus::HandlerError>(tx.commit(()).await?)
+            Ok::<_, HandlerError>(tx.commit(()).await?)
         });
         told.await.unwrap();
+    }
+
+    /// As auth asks for it.
+    pub async fn erase(&self, user: UserId) {
+        let erased = self.app.db.write(move |mut tx| async move {
+            personal_data::erase(&mut tx, user, 2, PERSONAL_DATA).await?;
+            Ok::<_, HandlerError>(tx.commit(()).await?)
+        });
+        erased.await.unwrap();
     }
 
     /// An enrolment, in the inbox and by mail.

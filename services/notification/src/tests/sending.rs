@@ -54,12 +54,12 @@ async fn a_relay_that_is_away_costs_no_mail_and_is_left_alone_until_it_is_back()
     let sent = "SELECT count(*) FROM notification.mails WHERE state = 'sent'";
     assert_eq!(school.count(sent).await, 20);
     assert_eq!(relay.taken.load(Ordering::SeqCst), 20);
-    assert_eq!(remove_old(&school.app).await.unwrap().1, 0);
+    assert_eq!(remove_old(&school.app).await.unwrap().mails, 0);
     let user = school.user().await;
     school.enroll(&user).await;
     school.clock.advance(Duration::from_hours(91 * 24));
     assert_eq!(
-        remove_old(&school.app).await.unwrap().1,
+        remove_old(&school.app).await.unwrap().mails,
         20,
         "the one that waits stays"
     );

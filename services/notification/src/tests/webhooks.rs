@@ -514,13 +514,51 @@ async fn an_erased_persons_messages_go_and_the_word_of_the_erasure_stays() {
         version: 2,
     };
     school.happens(EventId::new(school.clock.now()), &erased).await;
+    school.erase(ada).await;
+    let left = school.log(webhook.id).await;
+    assert_eq!((left.len(), left[0].event_type.as_str()), (1, "user.erased"));
+}
+
+#[tokio::test]
+async fn what_is_heard_of_an_erased_person_late_is_told_to_no_institution() {
+    let school = School::open().await;
+    let types = ["user.registered", "user.erased", "course.changed"];
+    let (webhook, _) = school.webhook("https://school.example.edu/x", &types).await;
+    let (ada, berk) = (UserId::new(school.clock.now()), UserId::new(school.clock.now()));
+    school.erase(ada).await;
+    // In one batch with others.
+    let ids = [ada, berk].map(|user| (EventId::new(school.clock.now()), user));
+    let deliveries = ids.map(|(id, user)| Delivery {
+        id,
+        subject: user.into(),
+        event: UserRegistered {
+            user_id: user.into(),
+            email: format!("{user}@school.test"),
+            ..UserRegistered::default()
+        },
+        occurred_at: school.clock.now(),
+    });
+    let app = Arc::clone(&school.app);
     let done = school.app.db.write(move |mut tx| async move {
-        personal_data::erase(&mut tx, ada, 2, crate::personal_data::PERSONAL_DATA).await?;
+        queue(&app, &mut tx, deliveries.into()).await?;
         Ok::<_, HandlerError>(tx.commit(()).await?)
     });
     done.await.unwrap();
-    let left = school.log(webhook.id).await;
-    assert_eq!((left.len(), left[0].event_type.as_str()), (1, "user.erased"));
+    let log = school.log(webhook.id).await;
+    let told: Vec<EventId> = log.iter().map(|one| one.message_id).collect();
+    assert_eq!(told, [ids[1].0]);
+    let bodies = format!("SELECT count(*) FROM notification.webhook_messages WHERE body LIKE '%{ada}%'");
+    assert_eq!(school.count(&bodies).await, 0);
+    // The word of the erasure itself, and what is about nobody.
+    let erased = UserErased {
+        user_id: ada.into(),
+        version: 2,
+    };
+    school.happens(EventId::new(school.clock.now()), &erased).await;
+    school
+        .happens(EventId::new(school.clock.now()), &CourseChanged::default())
+        .await;
+    assert_eq!(school.log(webhook.id).await.len(), 3);
 }
 
 /// A field that is added to an event is told to institutions: this asks whether it should be.

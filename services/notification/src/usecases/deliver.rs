@@ -39,8 +39,8 @@ struct Planned {
     overflow: Option<OffsetDateTime>,
 }
 
-/// Writes inbox entries and queues mails, as each recipient prefers; every recipient stands there once. A few statements, however
-/// many they are.
+/// Writes inbox entries and queues mails, as each recipient prefers; every recipient stands there once. Who was erased is told nothing,
+/// as events carry addresses and may be handled after the erasure. A few statements, however many they are.
 pub async fn deliver(app: &Notification, tx: &mut WriteTx, letters: Vec<Letter>) -> Result<(), HandlerError> {
     let now = app.clock.now();
     let ids: Vec<Uuid> = letters.iter().map(|letter| letter.to.user_id.0).collect();
