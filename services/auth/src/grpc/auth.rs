@@ -12,7 +12,7 @@ use contracts::{Empty, timestamp};
 use service_runtime::grpc::admit;
 use tonic::{Request, Response, Status};
 
-use super::convert::{account_token, id, jwk, moment, provider, revocation};
+use super::convert::{account_token, id, jwk, provider, revocation};
 use crate::app::Auth;
 use crate::usecases::confirm_email::confirm_email;
 use crate::usecases::confirm_password_reset::confirm_password_reset;
@@ -166,7 +166,8 @@ impl AuthService for AuthGrpc {
         request: Request<ListRevocationsRequest>,
     ) -> Result<Response<ListRevocationsResponse>, Status> {
         let (_, req) = admit(request)?;
-        let (entries, as_of) = list_revocations(&self.app, req.since.and_then(moment)).await?;
+        let (entries, as_of) =
+            list_revocations(&self.app, req.since.as_ref().and_then(contracts::moment)).await?;
         let revocations = entries.into_iter().map(revocation).collect();
         Ok(Response::new(ListRevocationsResponse {
             revocations,

@@ -4,7 +4,7 @@ use access_token::{Jwk, Revocation};
 use contracts::auth::v1 as proto;
 use contracts::fields;
 pub use contracts::fields::id;
-use contracts::{Timestamp, timestamp};
+use contracts::timestamp;
 use problem::Problem;
 use time::OffsetDateTime;
 use typed_id::{SessionId, UserId};
@@ -19,11 +19,6 @@ use crate::storage::sessions::Session;
 use crate::storage::users::{Department, User};
 use crate::usecases::grant::Tokens;
 use crate::usecases::paging::Paging;
-
-pub fn moment(at: Timestamp) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos))
-        .ok()
-}
 
 /// A moment that a query gives as text.
 pub fn given_moment(field: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Problem> {

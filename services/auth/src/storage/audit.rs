@@ -67,6 +67,46 @@ pub async fn insert(db: impl PgExecutor<'_>, entry: &Entry) -> Result<(), sqlx::
     Ok(())
 }
 
+/// Adds lines in one statement.
+pub async fn insert_all(db: impl PgExecutor<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
+    let moments: Vec<OffsetDateTime> = entries.iter().map(|entry| entry.at).collect();
+    let actors: Vec<Option<Uuid>> = entries
+        .iter()
+        .map(|entry| entry.actor_id.map(|id| id.0))
+        .collect();
+    let impersonators: Vec<Option<Uuid>> = entries
+        .iter()
+        .map(|entry| entry.impersonator_id.map(|id| id.0))
+        .collect();
+    let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
+    let kinds: Vec<&str> = entries.iter().map(|entry| entry.target_kind.as_str()).collect();
+    let targets: Vec<&str> = entries.iter().map(|entry| entry.target_id.as_str()).collect();
+    let ips: Vec<&str> = entries.iter().map(|entry| entry.ip.as_str()).collect();
+    let requests: Vec<&str> = entries.iter().map(|entry| entry.request_id.as_str()).collect();
+    let details: Vec<Value> = entries.iter().map(|entry| entry.details.clone()).collect();
+    sqlx::query!(
+        "INSERT INTO auth.audit_log
+             (id, at, actor_id, on_behalf, action, target_kind, target_id, ip, request_id, details)
+         SELECT * FROM unnest(
+             $1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+             $9::text[], $10::jsonb[])",
+        &ids,
+        &moments,
+        &actors as &[Option<Uuid>],
+        &impersonators as &[Option<Uuid>],
+        &actions as &[&str],
+        &kinds as &[&str],
+        &targets as &[&str],
+        &ips as &[&str],
+        &requests as &[&str],
+        &details,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Makes the partitions of this month and the next two, and sees to it that the log is not in this service's own hands: whoever has
 /// its password, or finds a hole in it, can add rows and no more. deploy/roles.sql has the function.
 pub async fn keep_log(db: &Database) -> Result<(), sqlx::Error> {

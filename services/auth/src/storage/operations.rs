@@ -121,11 +121,32 @@ pub async fn latest(
     Ok(row.map(Operation::from))
 }
 
-pub async fn result(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    let found = sqlx::query_scalar!("SELECT result FROM auth.operations WHERE id = $1", id)
-        .fetch_optional(db)
-        .await?;
-    Ok(found.flatten())
+/// A piece of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Empty behind the end.
+    pub content: Vec<u8>,
+    /// Of all of it.
+    pub bytes: i32,
+}
+
+/// So many bytes of a result after the first `skipped`; `None` where there is no result.
+pub async fn result(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    skipped: i32,
+    bytes: i32,
+) -> Result<Option<Piece>, sqlx::Error> {
+    sqlx::query_as!(
+        Piece,
+        r#"SELECT substr(result, $2::int + 1, $3::int) AS "content!", octet_length(result) AS "bytes!"
+           FROM auth.operations WHERE id = $1 AND result IS NOT NULL"#,
+        id,
+        skipped,
+        bytes,
+    )
+    .fetch_optional(db)
+    .await
 }
 
 /// What whoever works on an operation has to know.

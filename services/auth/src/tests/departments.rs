@@ -74,8 +74,8 @@ impl School {
         };
         let begun = import_users(&self.auth, by, request).await.unwrap();
         assert!(work_once(&self.auth).await.unwrap());
-        let (_, report) = result(&self.auth, by, begun.id).await.unwrap();
-        (begun.id, serde_json::from_slice(&report).unwrap())
+        let report = result(&self.auth, by, begun.id, 0).await.unwrap();
+        (begun.id, serde_json::from_slice(&report.content).unwrap())
     }
 }
 

@@ -7,15 +7,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contracts::auth::v1::ImportUsersRequest;
 use contracts::events::v1::{UserErased, UserPasswordResetRequested, UserRegistered, UserUpdated};
-use serde_json::Value;
+use serde_json::{Value, json};
 use test_support::count_queries;
 
-use super::school::{PASSWORD, School, sign_in};
+use super::hardening::code_of;
+use super::school::{FIRST_PAGE, PASSWORD, School, sign_in};
+use crate::storage::audit::{Entry, Filter};
 use crate::storage::erasures;
+use crate::usecases::audit;
 use crate::usecases::delete_me::delete_me;
+use crate::usecases::impersonate::impersonate;
 use crate::usecases::import_users::import_users;
 use crate::usecases::login::login;
-use crate::usecases::operations::{operation, result, work_once};
+use crate::usecases::operations::{find_result, operation, result, work_once};
 
 impl School {
     /// Imports a file to its end; the report.
@@ -26,8 +30,17 @@ impl School {
         let over = operation(&self.auth, &root, begun.id).await.unwrap();
         assert_eq!((over.state.as_str(), over.fault.as_str()), ("succeeded", ""));
         assert_eq!(over.done, over.total);
-        let (_, report) = result(&self.auth, &root, begun.id).await.unwrap();
-        serde_json::from_slice(&report).unwrap()
+        let report = result(&self.auth, &root, begun.id, 0).await.unwrap();
+        serde_json::from_slice(&report.content).unwrap()
+    }
+
+    /// What the audit log has of an action, newest first.
+    async fn audited(&self, action: &str) -> Vec<Entry> {
+        let filter = Filter {
+            action: Some(action.to_owned()),
+            ..Filter::default()
+        };
+        audit::list(&self.auth, filter, FIRST_PAGE).await.unwrap().items
     }
 }
 
@@ -132,6 +145,120 @@ async fn lines_are_taken_changed_or_refused_one_by_one() {
             .await,
         1
     );
+}
+
+#[tokio::test]
+async fn each_account_that_a_file_makes_or_changes_has_a_line_in_the_audit_log() {
+    let school = School::open().await;
+    let root = school.user("admin@school.test", "admin").await;
+    let ada = school.user("ada@school.test", "student").await;
+    let can = school.user("can@school.test", "student").await;
+    school.user("same@school.test", "student").await;
+    let text = "email,full_name,role,department\n\
+                ada@school.test,Ada Byron,student,Fizik\n\
+                can@school.test,Can Demir,student,\n\
+                same@school.test,Ada Yılmaz,student,\n\
+                new@school.test,New,teacher,\n\
+                kimse,Kimse,student,\n";
+    let dry = ImportUsersRequest {
+        dry_run: true,
+        ..file(text)
+    };
+    assert_eq!(counts(&school.import(dry).await), [1, 2, 1, 0, 1]);
+    assert!(school.audited("user.created").await.is_empty());
+    school.clock.advance(Duration::from_secs(1));
+    school.import(file(text)).await;
+    let operation = school.audited("users.imported").await.remove(0).target_id;
+    let registered = school.events::<UserRegistered>().await;
+    let new = registered
+        .into_iter()
+        .find(|user| user.email == "new@school.test");
+    let moved = json!({
+        "from": "", "to": "Fizik", "fields": ["full_name", "department"], "operation_id": operation
+    });
+    for (action, target, details) in [
+        ("user.department_changed", ada.id.to_string(), moved),
+        (
+            "user.updated",
+            can.id.to_string(),
+            json!({"fields": ["full_name"], "operation_id": operation}),
+        ),
+        (
+            "user.created",
+            new.unwrap().user_id,
+            json!({"role": "teacher", "operation_id": operation}),
+        ),
+    ] {
+        let lines = school.audited(action).await;
+        assert_eq!(lines.len(), 1, "{action}");
+        assert_eq!((lines[0].actor_id, &lines[0].target_id), (Some(root.id), &target));
+        assert_eq!(lines[0].details, details);
+    }
+    school.clock.advance(Duration::from_secs(1));
+    let gone = "sourcedId,status,role,username,givenName,familyName,email\n\
+                1,tobedeleted,student,can,Can,Demir,can@school.test\n";
+    school.import(file(gone)).await;
+    let operation = school.audited("users.imported").await.remove(0).target_id;
+    let lines = school.audited("user.deactivated").await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].target_id, can.id.to_string());
+    assert_eq!(lines[0].details, json!({"operation_id": operation}));
+}
+
+#[tokio::test]
+async fn who_imports_under_anothers_name_stands_beside_it_in_each_line() {
+    let school = School::open().await;
+    let root = school.user("admin@school.test", "admin").await;
+    let registrar = school
+        .holder("registrar", &["users:read", "users:write"], false)
+        .await;
+    let registrar = registrar.user().unwrap().id;
+    let admin = school.caller(&school.sign_in("admin@school.test").await).await;
+    let (token, _) = impersonate(&school.auth, &admin, registrar, "ticket 4711")
+        .await
+        .unwrap();
+    let acting = school.verify(&token).await.unwrap();
+    import_users(
+        &school.auth,
+        &acting,
+        file("email,full_name\nnew@school.test,New\n"),
+    )
+    .await
+    .unwrap();
+    assert!(work_once(&school.auth).await.unwrap());
+    let lines = school.audited("user.created").await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!(
+        (lines[0].actor_id, lines[0].impersonator_id),
+        (Some(registrar), Some(root.id))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_fits_into_no_message_is_fetched_in_parts() {
+    let school = School::open().await;
+    school.user("admin@school.test", "admin").await;
+    let root = school.caller(&school.sign_in("admin@school.test").await).await;
+    let begun = import_users(&school.auth, &root, file("email,full_name\na@school.test,A\n"))
+        .await
+        .unwrap();
+    let whole: Vec<u8> = (0..5_u32 << 20).flat_map(u32::to_le_bytes).collect();
+    let (now, db) = (school.clock.now(), school.auth.db.primary());
+    crate::storage::operations::succeed(db, begun.id, &whole, now)
+        .await
+        .unwrap();
+    let fetch = async |part| find_result(&school.auth, &root, begun.id, part).await;
+    let mut fetched = Vec::new();
+    for part in 0..5 {
+        let file = fetch(part).await.unwrap();
+        assert_eq!(file.content.len(), 4 << 20);
+        assert_eq!(file.next_part, if part < 4 { part + 1 } else { 0 });
+        fetched.extend(file.content);
+    }
+    assert!(fetched == whole);
+    for part in [5, 512, 1_000_000] {
+        assert_eq!(code_of(fetch(part).await), Some("not_found"), "{part}");
+    }
 }
 
 #[tokio::test]

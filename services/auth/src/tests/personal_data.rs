@@ -23,8 +23,10 @@ async fn what_is_held_of_somebody_goes_to_who_asked_for_it_alone() {
     let again = export_user(&school.auth, &admin, ada.id).await.unwrap();
     assert_eq!(begun.id, again.id);
     assert!(operations::work_once(&school.auth).await.unwrap());
-    let (_, document) = operations::result(&school.auth, &admin, begun.id).await.unwrap();
-    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    let file = operations::result(&school.auth, &admin, begun.id, 0)
+        .await
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&file.content).unwrap();
     assert_eq!(document["user_id"], ada.id.to_string());
     assert_eq!(
         document["services"]["auth"]["account"][0]["email"],
@@ -55,7 +57,7 @@ async fn what_is_held_of_somebody_goes_to_who_asked_for_it_alone() {
 
     // What was gathered goes with the account, and nothing of it is gathered afterwards.
     delete_user(&school.auth, &admin, ada.id).await.unwrap();
-    let gone = operations::result(&school.auth, &admin, begun.id).await;
+    let gone = operations::result(&school.auth, &admin, begun.id, 0).await;
     assert_eq!(code_of(gone), Some("not_found"));
     let late = export_user(&school.auth, &admin, ada.id).await;
     assert_eq!(code_of(late), Some("not_found"));

@@ -1,3 +1,4 @@
+mod acts;
 mod rules;
 
 use std::collections::HashMap;
@@ -83,6 +84,13 @@ pub async fn import_users(
         return Err(invalid("content", "file.unreadable", fault.detail));
     }
     let (now, actor) = (app.clock.now(), Actor::of(caller));
+    let asked = json!({
+        "dry_run": request.dry_run,
+        "send_invitations": request.send_invitations.unwrap_or(true),
+    });
+    let mut options = asked.clone();
+    // For what is told of the accounts, later on.
+    options["impersonator_id"] = json!(actor.impersonator);
     let new = NewOperation {
         subject: None,
         id: typed_id::new_uuid(now),
@@ -90,10 +98,7 @@ pub async fn import_users(
         owner,
         total: 0,
         input: Some(bytes),
-        options: json!({
-            "dry_run": request.dry_run,
-            "send_invitations": request.send_invitations.unwrap_or(true),
-        }),
+        options,
         now,
     };
     let begun = app.db.write(move |mut tx| async move {
@@ -102,7 +107,7 @@ pub async fn import_users(
             action: "users.imported",
             target_kind: "operation",
             target_id: operation.id.to_string(),
-            details: new.options,
+            details: asked,
         };
         audit::record(&mut *tx, actor, act, now).await?;
         tx.commit(operation).await
@@ -124,11 +129,14 @@ pub async fn run(app: &Auth, claimed: Claimed, stop: &CancellationToken) -> Resu
         ignored_columns: people.ignored_columns().to_vec(),
         ..Report::default()
     };
-    let importer = Arc::new(Importer::of(app, claimed.owner_id).await?);
+    let impersonator = claimed.options["impersonator_id"].as_str();
+    let impersonator = impersonator.and_then(|id| id.parse().ok());
+    let importer = Importer::of(app, UserId(claimed.owner_id), impersonator).await?;
+    let importer = Arc::new(importer);
     let rows: Vec<Result<PersonRow, RowFault>> = people.collect();
     let total = i32::try_from(rows.len()).unwrap_or(i32::MAX);
-    for (batch, rows) in rows.chunks(BATCH).enumerate() {
-        let done = i32::try_from(batch * BATCH).unwrap_or(i32::MAX);
+    for (number, rows) in rows.chunks(BATCH).enumerate() {
+        let done = i32::try_from(number * BATCH).unwrap_or(i32::MAX);
         operations::progress(app.db.primary(), claimed.id, done, total, app.clock.now() + LEASE)
             .await
             .map_err(postgres::problem_of)?;
@@ -142,7 +150,13 @@ pub async fn run(app: &Auth, claimed: Claimed, stop: &CancellationToken) -> Resu
                 Err(line) => report.lines.push(line),
             }
         }
-        let lines = import_batch(app, Arc::clone(&importer), accepted, dry_run, invite).await?;
+        let batch = Batch {
+            operation: claimed.id,
+            importer: Arc::clone(&importer),
+            rows: accepted,
+            invite,
+        };
+        let lines = import_batch(app, batch, dry_run).await?;
         report.lines.extend(lines);
     }
     if !dry_run {
@@ -166,20 +180,22 @@ fn of_fault(fault: &RowFault) -> Line {
     }
 }
 
-/// One transaction; a dry run rolls it back, so that it reports what would be.
-async fn import_batch(
-    app: &Auth,
+/// Rows that are imported together.
+struct Batch {
+    operation: Uuid,
     importer: Arc<Importer>,
     rows: Vec<Accepted>,
-    dry_run: bool,
     invite: bool,
-) -> Result<Vec<Line>, Problem> {
-    if rows.is_empty() {
+}
+
+/// One transaction; a dry run rolls it back, so that it reports what would be.
+async fn import_batch(app: &Auth, batch: Batch, dry_run: bool) -> Result<Vec<Line>, Problem> {
+    if batch.rows.is_empty() {
         return Ok(Vec::new());
     }
     let ttl = app.settings.access.ttl();
     let imported = app.db.write(move |mut tx| async move {
-        let (lines, entries) = import_rows(&mut tx, &importer, &rows, invite, ttl).await?;
+        let (lines, entries) = import_rows(&mut tx, &batch, ttl).await?;
         if dry_run {
             return Ok(tx.rollback((lines, Vec::new())).await?);
         }
@@ -192,11 +208,10 @@ async fn import_batch(
 
 async fn import_rows(
     tx: &mut WriteTx,
-    importer: &Importer,
-    rows: &[Accepted],
-    invite: bool,
+    batch: &Batch,
     ttl: time::Duration,
 ) -> Result<(Vec<Line>, Vec<Revocation>), MailError> {
+    let (rows, operation) = (&batch.rows, batch.operation);
     let keys: Vec<String> = rows.iter().map(|row| row.wanted.email_key.clone()).collect();
     let known: HashMap<String, Known> = imports::lock_known(tx, &keys)
         .await?
@@ -206,6 +221,7 @@ async fn import_rows(
     // After the locks: a token that was made while they were waited for is made before this.
     let now = tx.clock().now();
     let (mut new, mut changed, mut gone, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut told = Vec::new();
     for row in rows {
         let outcome = match known.get(&row.wanted.email_key) {
             None if row.deactivate => Ok("unchanged"),
@@ -213,13 +229,15 @@ async fn import_rows(
                 new.push((UserId::new(now), row.wanted.clone()));
                 Ok("created")
             }
-            Some(found) => importer.judge(row, found).map(|verdict| match verdict {
+            Some(found) => batch.importer.judge(row, found).map(|verdict| match verdict {
                 Verdict::Leave => "unchanged",
                 Verdict::Update(wanted) => {
+                    told.push(acts::changed(found, &wanted, operation));
                     changed.push((found.id, wanted));
                     "updated"
                 }
                 Verdict::Deactivate => {
+                    told.push(acts::deactivated(found.id, operation));
                     gone.push(found.id);
                     "deactivated"
                 }
@@ -246,16 +264,18 @@ async fn import_rows(
         .collect();
     imports::put_hashes(tx, &stored, now).await?;
     let invited = imports::insert(tx, &without, None, now).await?;
-    if invite {
+    if batch.invite {
         events::request_passwords(tx, &invited).await?;
     }
     made.extend(invited);
     let registered: Vec<_> = made.iter().map(events::registered).collect();
     outbox::append_all(tx, &registered).await?;
+    told.extend(made.iter().map(|user| acts::created(user, operation)));
     let mut updated = imports::update(tx, &changed, now).await?;
     updated.extend(imports::deactivate(tx, &gone, now).await?);
     let updates: Vec<_> = updated.iter().map(events::updated).collect();
     outbox::append_all(tx, &updates).await?;
+    audit::record_all(&mut **tx, batch.importer.actor(), told, now).await?;
     let mut ids = service_accounts::of_makers(tx, &gone).await?;
     ids.extend(gone.into_iter().map(UserId));
     let entries = revoke::of_users(&ids, now, ttl);

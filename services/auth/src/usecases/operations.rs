@@ -24,6 +24,8 @@ use crate::storage::operations::{self, Claimed, Operation};
 pub const LEASE: Duration = Duration::seconds(60);
 const MAX_TRIES: i32 = 3;
 const PERIOD: std::time::Duration = std::time::Duration::from_secs(2);
+/// Of a result, in one answer: a whole one may be longer than a message can be. As long as the parts of files elsewhere.
+const PART_BYTES: i32 = 4 << 20;
 
 /// An operation of this service, or else one of the caller's that another service holds: all have one space of ids.
 pub async fn find(app: &Auth, caller: &Caller, id: Uuid) -> Result<proto::Operation, Problem> {
@@ -41,7 +43,7 @@ pub async fn find(app: &Auth, caller: &Caller, id: Uuid) -> Result<proto::Operat
 
 /// A part of the result of such an operation.
 pub async fn find_result(app: &Auth, caller: &Caller, id: Uuid, part: i32) -> Result<File, Problem> {
-    match result(app, caller, id).await {
+    match result(app, caller, id, part).await {
         Err(problem) if problem.code() == &codes::NOT_FOUND => {
             let request = GetHeldOperationResultRequest {
                 id: id.to_string(),
@@ -50,14 +52,7 @@ pub async fn find_result(app: &Auth, caller: &Caller, id: Uuid, part: i32) -> Re
             };
             ask_holders::<GetHeldOperationResult>(app, request).await
         }
-        // Ours are of one part.
-        Ok(_) if part > 0 => Err(Problem::new(&codes::NOT_FOUND)),
-        own => own.map(|(name, content)| File {
-            content_type: "application/json".into(),
-            name,
-            content,
-            next_part: 0,
-        }),
+        own => own,
     }
 }
 
@@ -103,14 +98,26 @@ pub async fn operation(app: &Auth, caller: &Caller, id: Uuid) -> Result<Operatio
     }
 }
 
-/// The result with the name that it is saved under.
-pub async fn result(app: &Auth, caller: &Caller, id: Uuid) -> Result<(String, Vec<u8>), Problem> {
+/// A part of the result, counted from 0, with the name that the whole is saved under.
+pub async fn result(app: &Auth, caller: &Caller, id: Uuid, part: i32) -> Result<File, Problem> {
+    let not_found = || Problem::new(&codes::NOT_FOUND);
     let operation = operation(app, caller, id).await?;
-    let content = operations::result(app.db.primary(), id)
+    // No result is that long.
+    let skipped = part.checked_mul(PART_BYTES).ok_or_else(not_found)?;
+    let piece = operations::result(app.db.primary(), id, skipped, PART_BYTES)
         .await
         .map_err(postgres::problem_of)?
-        .ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    Ok((format!("{}-{id}.json", operation.kind), content))
+        .ok_or_else(not_found)?;
+    if part > 0 && piece.content.is_empty() {
+        return Err(not_found());
+    }
+    let is_last = piece.bytes - skipped <= PART_BYTES;
+    Ok(File {
+        content_type: "application/json".into(),
+        name: format!("{}-{id}.json", operation.kind),
+        content: piece.content,
+        next_part: if is_last { 0 } else { part + 1 },
+    })
 }
 
 /// Works on operations until the process stops.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use people_files::PersonRow;
 use problem::Problem;
-use uuid::Uuid;
+use typed_id::UserId;
 
 use super::Line;
 use crate::app::Auth;
@@ -43,11 +43,19 @@ pub struct Importer {
 }
 
 impl Importer {
-    pub async fn of(app: &Auth, owner: Uuid) -> Result<Self, Problem> {
-        let reach = Reach::of_account(app.db.primary(), owner, Actor::NOBODY).await?;
+    pub async fn of(app: &Auth, owner: UserId, impersonator: Option<UserId>) -> Result<Self, Problem> {
+        let actor = Actor {
+            impersonator,
+            ..Actor::user(owner)
+        };
+        let reach = Reach::of_account(app.db.primary(), owner.0, actor).await?;
         let roles = roles::all(app.db.primary()).await.map_err(postgres::problem_of)?;
         let roles = roles.into_iter().map(|role| (role.name.clone(), role)).collect();
         Ok(Self { reach, roles })
+    }
+
+    pub fn actor(&self) -> Actor {
+        self.reach.actor
     }
 
     fn holds(&self, role: &str) -> bool {
