@@ -74,6 +74,7 @@ pub struct Attempt {
     pub full_name: Option<String>,
     pub attempt_id: Uuid,
     pub exam_title: Option<String>,
+    pub submitted_at: OffsetDateTime,
     pub submitted_by: Option<String>,
     pub score_percent: Option<f64>,
     pub passed: Option<bool>,
@@ -92,6 +93,7 @@ pub async fn attempts(
         Attempt,
         r#"SELECT s.at, s.id, s.user_id, u.full_name AS "full_name?", s.subject_id AS attempt_id,
                s.details->>'exam_title' AS exam_title, s.details->>'submitted_by' AS submitted_by,
+               coalesce((s.details->>'submitted_at')::timestamptz, s.at) AS "submitted_at!",
                g.score_percent AS "score_percent?", g.passed AS "passed?", g.at AS "graded_at?"
            FROM reporting.activity s
            LEFT JOIN reporting.users u ON u.id = s.user_id

@@ -133,7 +133,7 @@ async fn reports_tell_what_happened_and_no_cell_is_a_formula() {
         text,
         format!(
             "student_id,full_name,exam_title,attempt_id,submitted_at,submitted_by,score_percent,passed,graded_at\r\n\
-             {ada},\"'=HYPERLINK(1)\",\"'=Quiz\",{attempt},{at},student,70,yes,{at}\r\n"
+             {ada},\"'=HYPERLINK(1)\",\"'=Quiz\",{attempt},2027-01-15T07:59:53.5Z,student,70,yes,{at}\r\n"
         )
     );
     let text = school

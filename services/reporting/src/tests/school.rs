@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use access_token::{Caller, Granted, User};
+use access_token::permissions::COURSES_WRITE;
+use access_token::{Caller, User};
 use cache::{Cache, Redis};
 use clock::Clock;
 use contracts::events::v1::{
@@ -18,6 +19,7 @@ use service_runtime::OperationLimits;
 use sqlx::AssertSqlSafe;
 use test_support::{TestDatabase, fixed_clock};
 use time::OffsetDateTime;
+use time::macros::datetime;
 use tokio::sync::Notify;
 use typed_id::{CourseId, EventId, SessionId, UserId, new_uuid};
 use uuid::Uuid;
@@ -109,7 +111,8 @@ impl School {
             session_id: SessionId::new(self.clock.now()),
             token_id: String::new(),
             roles: Vec::new(),
-            permissions: Granted::default(),
+            // A student with it is nobody's teacher yet.
+            permissions: vec![COURSES_WRITE.to_owned()].into(),
             impersonator: None,
             key_id: String::new(),
             issued_at: self.clock.now(),
@@ -221,7 +224,7 @@ pub fn submitted(user: Uuid, course: CourseId, attempt: Uuid, version: i32) -> E
         course_id: course.into(),
         user_id: user.into(),
         submitted_by: "student".into(),
-        submitted_at: None,
+        submitted_at: Some(contracts::timestamp(datetime!(2027-01-15 07:59:53.5 UTC))),
     }
 }
 

@@ -136,7 +136,7 @@ fn attempt(row: Attempt) -> Vec<Cell> {
         text(row.full_name.unwrap_or_default()),
         text(row.exam_title.unwrap_or_default()),
         text(row.attempt_id.to_string()),
-        moment(Some(row.at)),
+        moment(Some(row.submitted_at)),
         text(row.submitted_by.unwrap_or_default()),
         row.score_percent
             .map_or(Cell::Empty, |score| Cell::Number(rounded(score))),
