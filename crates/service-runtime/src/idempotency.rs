@@ -23,6 +23,8 @@ use crate::grpc::{HTTP_STATUS, IDEMPOTENT_REPLAYED};
 
 /// A process that dies in the middle leaves its key locked for this long; one that lives renews it.
 const LOCK: Duration = Duration::seconds(60);
+/// Who repeats a request that still runs asks again after this.
+const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 const RENEWED_EVERY: std::time::Duration = std::time::Duration::from_secs(20);
 /// How long an answer is kept.
 const RETENTION: &str = "interval '24 hours'";
@@ -124,7 +126,10 @@ impl IdempotencyKeys {
     {
         match self.claim(keyed).await {
             Err(fault) => Ok(Status::from(postgres::problem_of(fault)).into_http()),
-            Ok(Claim::Running) => Ok(Status::from(Problem::new(&codes::IDEMPOTENCY_KEY_IN_USE)).into_http()),
+            Ok(Claim::Running) => {
+                let problem = Problem::new(&codes::IDEMPOTENCY_KEY_IN_USE);
+                Ok(Status::from(problem.with_retry_after(ASK_AGAIN)).into_http())
+            }
             Ok(Claim::OtherRequest) => {
                 Ok(Status::from(Problem::new(&codes::IDEMPOTENCY_KEY_REUSED)).into_http())
             }

@@ -95,7 +95,7 @@ async fn unknown_permissions_are_refused_and_admins_keep_editing_roles() {
     let (admin, _) = put_role(&school.auth, &Reach::SYSTEM, role("admin", &[]))
         .await
         .unwrap();
-    assert_eq!(admin.permissions, ["roles:write"]);
+    assert_eq!(admin.permissions, ["roles:read", "roles:write"]);
     put_role(
         &school.auth,
         &Reach::SYSTEM,

@@ -42,9 +42,11 @@ pub async fn put_role(app: &Auth, reach: &Reach, mut role: Role) -> Result<(Role
     if role.department_scoped && (role.name == "admin" || role.permissions.iter().any(is_unbounded)) {
         return Err(Problem::new(&codes::NOT_FOR_A_DEPARTMENT));
     }
-    // Who can edit roles must not be able to lock everybody out of editing them.
-    if role.name == "admin" && !role.permissions.iter().any(|p| p == permissions::ROLES_WRITE) {
-        role.permissions.push(permissions::ROLES_WRITE.to_owned());
+    // Who can edit roles must not be able to lock everybody out of editing them, or of seeing what there is to restore.
+    for kept in [permissions::ROLES_READ, permissions::ROLES_WRITE] {
+        if role.name == "admin" && !role.permissions.iter().any(|own| own == kept) {
+            role.permissions.push(kept.to_owned());
+        }
     }
     let (reach, ttl) = (reach.clone(), app.settings.access.ttl());
     let wanted = role.clone();

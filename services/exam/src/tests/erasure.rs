@@ -9,14 +9,15 @@ use crate::domain::deadline::Accommodation;
 use crate::domain::question::{Body, Content};
 use crate::domain::score::{FULL, Score};
 use crate::personal_data::PERSONAL_DATA;
+use crate::storage::accommodation_groups::Group;
 use crate::storage::attempts::Attempt;
-use crate::usecases::ChangeError;
 use crate::usecases::accommodate::put;
 use crate::usecases::close_due::close_due;
 use crate::usecases::exams::{Changes, create};
 use crate::usecases::grade_answer::grade_answer;
 use crate::usecases::publish_exam::publish_exam;
 use crate::usecases::save_answer::{Saved, save_answer};
+use crate::usecases::{ChangeError, accommodate_group};
 
 /// A published exam of a single choice and an essay, that may be taken again.
 async fn exam_with_essay(room: &Classroom) -> ExamId {
@@ -143,7 +144,18 @@ async fn who_is_erased_leaves_scores_and_no_words() {
         extra_seconds: 3_600,
         extra_percent: 0,
     };
-    put(&room.app, &room.teacher, exam, id, more).await.unwrap();
+    let given = put(&room.app, &room.teacher, exam, id, more).await;
+    assert_eq!(code(&given), "unknown_user");
+    let group = Group {
+        name: "evening".into(),
+        user_ids: vec![id, berk.user().unwrap().id],
+        accommodation: more,
+    };
+    accommodate_group::put(&room.app, &room.teacher, exam, group)
+        .await
+        .unwrap();
+    let members = "SELECT count(*) FROM exam.accommodation_members";
+    assert_eq!(room.count(members).await, 1);
     assert_eq!(room.stored(open.id).await.state, State::Graded);
     assert_eq!(
         comment(&room, &graded, "an afterthought").await.score,
