@@ -277,7 +277,7 @@ def main():
                 except (helm.HelmError, yaml.YAMLError):
                     continue  # told above
                 if "SC_DATABASE__URL" in settings_of(environment_of(rendered, "Deployment")):
-                    kinds = {item["kind"]: item["spec"] for item in rendered}
+                    kinds = {item["kind"]: item.get("spec") for item in rendered}
                     scaler = kinds.get("HorizontalPodAutoscaler")
                     pods = scaler["maxReplicas"] if scaler else kinds["Deployment"]["replicas"]
                     connections[name] = pods * int(environment_of(rendered, "Deployment")["SC_DATABASE__MAX_CONNECTIONS"])
