@@ -3,9 +3,11 @@ const form = document.getElementById("form");
 const said = document.getElementById("said");
 // What is wrong with a field says more than that something is.
 const told = (problem, seconds) => {
-  const reasons = problem.errors.map((error) => error.detail).join(" ");
+  const reasons = problem.errors
+    .filter(({ field }) => form.elements[field])
+    .map(({ field, detail }) => `${form.elements[field].labels[0].firstChild.textContent.trim()}: ${detail}.`);
   const wait = seconds ? ` (${seconds} s)` : "";
-  return (reasons ? `${problem.detail} ${reasons}` : problem.detail) + wait;
+  return (reasons.join(" ") || problem.detail) + wait;
 };
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
