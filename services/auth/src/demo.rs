@@ -47,6 +47,10 @@ pub async fn make_accounts(app: &Auth) -> anyhow::Result<()> {
                     student_id: "",
                     now,
                 };
+                // Under whatever address it has by now.
+                if users::by_id(&mut *tx, account.id).await?.is_some() {
+                    return tx.rollback(()).await;
+                }
                 if let Some(user) = users::insert(&mut tx, &new).await? {
                     passwords::set(&mut tx, user.id, &hash, now).await?;
                     outbox::append(&mut tx, &registered_event(&user)).await?;
