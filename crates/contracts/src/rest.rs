@@ -69,7 +69,7 @@ pub fn body<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
         if let Some(field) = between_backticks(&said, "unknown field `") {
             return Problem::invalid_field(field, "unknown_field", "this request has no such field");
         }
-        Problem::new(&codes::MALFORMED_JSON).with_detail(shorten(&said))
+        Problem::new(&codes::MALFORMED_JSON).with_detail(shorten(&for_clients(&said)))
     })
 }
 
@@ -232,6 +232,23 @@ fn between_backticks<'a>(text: &'a str, opening: &str) -> Option<&'a str> {
     text.split_once(opening)?.1.split_once('`').map(|(name, _)| name)
 }
 
+/// What the JSON reader says, without the names of our own types.
+fn for_clients(said: &str) -> String {
+    let said = said
+        .replace(
+            "data did not match any variant of untagged enum Content",
+            "expected a number",
+        )
+        .replace("invalid digit found in string", "expected a number");
+    match said.split_once("expected struct ") {
+        Some((before, after)) => {
+            let (_, place) = after.split_once(' ').unwrap_or_default();
+            format!("{before}expected an object {place}")
+        }
+        None => said,
+    }
+}
+
 /// serde's message repeats what it read; a client's own nonsense is given back to it only in part.
 fn shorten(said: &str) -> String {
     const LIMIT: usize = 200;
@@ -246,10 +263,43 @@ fn shorten(said: &str) -> String {
 mod tests {
     use super::*;
     use crate::auth::v1::rpc::{GetMe, Login, UpdateUser};
+    use crate::catalog::v1::CreateCourseRequest;
     use crate::catalog::v1::rpc::{CreateCourse, ListCourses, UpdateCourse};
     use proptest::prelude::*;
 
     const ID: &str = "0193b2a4-6c3e-7b1a-9f00-3f5f1f0d2a10";
+
+    #[test]
+    fn a_wrong_type_is_told_without_names_of_ours_and_in_turkish() {
+        let said = |json: &str| {
+            let problem = body::<CreateCourseRequest>(json.as_bytes()).unwrap_err();
+            problem.detail().unwrap_or_default().to_owned()
+        };
+        assert_eq!(
+            said("null"),
+            "invalid type: null, expected an object at line 1 column 4"
+        );
+        for (json, begins) in [
+            (
+                r#"{"title": "x", "seat_limit": 1.5}"#,
+                "expected a number at line 1",
+            ),
+            (
+                r#"{"title": "x", "seat_limit": "abc"}"#,
+                "expected a number at line 1",
+            ),
+            (r#"{"title": "\ud800"}"#, "unexpected end of hex escape at line 1"),
+            (
+                r#"{"title": 1}"#,
+                "invalid type: integer `1`, expected a string at line 1",
+            ),
+            ("[]", "invalid type: sequence, expected an object at line 1"),
+        ] {
+            let told = said(json);
+            assert!(told.starts_with(begins), "{json}: {told}");
+            assert_ne!(problem::turkish::of(&told), None, "{told}");
+        }
+    }
 
     fn bind<R: Rest>(path: &[(&str, &str)], query: &str, body: &[u8]) -> Result<R::Request, Problem> {
         R::bind(RestInput {

@@ -101,12 +101,28 @@ static DETAILS: &[(&str, &str)] = &[
         "JSON bitmeden gövde bitti ({}): satır {}, sütun {}",
     ),
     (
+        "expected a number at line {} column {}",
+        "bir sayı bekleniyordu: satır {}, sütun {}",
+    ),
+    (
+        "unexpected end of hex escape at line {} column {}",
+        "yarım kalmış \\u kaçış dizisi: satır {}, sütun {}",
+    ),
+    (
         "expected {} at line {} column {}",
         "{} bekleniyordu: satır {}, sütun {}",
     ),
     (
         "duplicate field `{}` at line {} column {}",
         "`{}` alanı birden çok kez verilmiş: satır {}, sütun {}",
+    ),
+    (
+        "invalid type: {}, expected an object at line {} column {}",
+        "tür yanlış: {} verilmiş, bir nesne (object) bekleniyordu: satır {}, sütun {}",
+    ),
+    (
+        "invalid type: {}, expected a string at line {} column {}",
+        "tür yanlış: {} verilmiş, bir metin (string) bekleniyordu: satır {}, sütun {}",
     ),
     (
         "invalid type: {}, expected {} at line {} column {}",
@@ -284,7 +300,7 @@ mod tests {
             ("one of: a, b", Some("şunlardan biri olmalı: a, b")),
             (
                 "invalid type: integer `1`, expected a string at line 1 column 12",
-                Some("tür yanlış: integer `1` verilmiş, a string bekleniyordu: satır 1, sütun 12"),
+                Some("tür yanlış: integer `1` verilmiş, bir metin (string) bekleniyordu: satır 1, sütun 12"),
             ),
             ("a UUID", Some("bir UUID olmalı")),
             ("a UUID or not", None),
