@@ -175,6 +175,7 @@ impl Roster {
     }
 }
 
+/// Whether the user is staff of the course.
 pub fn is_staff(user: &User, course: &Course) -> bool {
     user.is_staff_of(course.teacher_id)
 }

@@ -47,24 +47,7 @@ pub struct Filter {
 }
 
 pub async fn insert(db: impl PgExecutor<'_>, entry: &Entry) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO auth.audit_log
-             (id, at, actor_id, on_behalf, action, target_kind, target_id, ip, request_id, details)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        entry.id,
-        entry.at,
-        entry.actor_id.map(|id| id.0),
-        entry.impersonator_id.map(|id| id.0),
-        entry.action,
-        entry.target_kind,
-        entry.target_id,
-        entry.ip,
-        entry.request_id,
-        entry.details,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+    insert_all(db, std::slice::from_ref(entry)).await
 }
 
 /// Adds lines in one statement.
