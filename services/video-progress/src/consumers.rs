@@ -31,11 +31,11 @@ pub async fn changed(
         .map(|delivery| Video::try_from(delivery.event))
         .collect::<Result<_, InvalidId>>()
         .map_err(|fault| HandlerError::Poison(fault.into()))?;
-    let ids = keep_videos(tx, told, asks_youtube, app.clock.now()).await?;
-    app.videos.forget(&ids).await;
+    let changed = keep_videos(tx, told, asks_youtube, app.clock.now()).await?;
+    app.videos.forget(&changed).await;
     // Once more when others can see it: the transaction is that of a batch, and may end much later.
     tx.after_commit(move || {
-        tokio::spawn(async move { app.videos.forget(&ids).await });
+        tokio::spawn(async move { app.videos.forget(&changed).await });
     });
     Ok(())
 }

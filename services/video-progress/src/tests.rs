@@ -269,6 +269,7 @@ async fn completion_is_told_once_and_the_course_follows_its_content() {
             "UPDATE video_progress.videos SET is_deleted = true WHERE id = '{second}'"
         ))
         .await;
+    cinema.app.videos.forget(&[(second, cinema.course)]).await;
     assert!((percent(&cinema).await - 100.0).abs() < 1e-9);
     cinema
         .execute("UPDATE video_progress.videos SET is_deleted = false".into())
@@ -336,7 +337,7 @@ async fn what_a_client_says_of_the_length_completes_nothing_until_the_catalogue_
     let course = "SELECT count(*) FROM video_progress.outbox WHERE type = 'progress.course_completed'";
     assert_eq!(cinema.count(course).await, 1);
     // What the process remembers of her is older than that, and takes nothing back.
-    cinema.app.videos.forget(&[video]).await;
+    cinema.app.videos.forget(&[(video, cinema.course)]).await;
     cinema.watch(&ada, video, &[(30, 35)]).await.unwrap();
     let stored = status(&cinema.app, &ada, video).await.unwrap().progress.unwrap();
     assert!(stored.watched.completed_at.is_some());

@@ -1,5 +1,7 @@
 //! The videos as this service knows them; asks the catalogue once for one that it does not know.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::catalog::v1::rpc::{GetVideoState, ListVideoStates};
@@ -9,8 +11,9 @@ use postgres::{Database, problem_of};
 use problem::{Problem, codes};
 use rpc_client::RpcClient;
 use typed_id::{CourseId, InvalidId, VideoId};
+use uuid::Uuid;
 
-use crate::storage::videos::{self, Video};
+use crate::storage::videos::{self, CourseVideo, Video};
 
 /// What an event of another instance changed is seen after this.
 const FRESH: Duration = Duration::from_secs(2);
@@ -23,6 +26,8 @@ pub struct Videos {
     db: Database,
     catalog: RpcClient,
     near: Cache<VideoId, Video>,
+    /// The present videos of a course, in their order.
+    of_course: Cache<Uuid, Arc<[CourseVideo]>>,
     /// Courses that the catalogue was asked for.
     asked: Cache<CourseId, ()>,
 }
@@ -30,6 +35,7 @@ pub struct Videos {
 impl Videos {
     pub fn new(db: Database, catalog: RpcClient) -> Self {
         let near = Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build();
+        let of_course = Cache::builder().max_capacity(KEPT).time_to_live(FRESH).build();
         let asked = Cache::builder()
             .max_capacity(KEPT)
             .time_to_live(ASK_AGAIN)
@@ -38,6 +44,7 @@ impl Videos {
             db,
             catalog,
             near,
+            of_course,
             asked,
         }
     }
@@ -59,7 +66,11 @@ impl Videos {
         let states = answer.into_inner().videos;
         let found: Result<Vec<Video>, InvalidId> = states.into_iter().map(Video::try_from).collect();
         match found {
-            Ok(all) if !all.is_empty() => videos::keep_all(self.db.primary(), &all).await.is_ok(),
+            Ok(all) if !all.is_empty() => {
+                let is_kept = videos::keep_all(self.db.primary(), &all).await.is_ok();
+                self.of_course.invalidate(&course.0).await;
+                is_kept
+            }
             _ => false,
         }
     }
@@ -79,9 +90,43 @@ impl Videos {
         Ok(video)
     }
 
-    pub async fn forget(&self, ids: &[VideoId]) {
-        for id in ids {
-            self.near.invalidate(id).await;
+    /// The present videos of each of these courses, as [`FRESH`] as a single one. One query at most.
+    pub async fn of_courses(
+        &self,
+        courses: impl Iterator<Item = Uuid>,
+    ) -> Result<HashMap<Uuid, Arc<[CourseVideo]>>, Problem> {
+        let (mut found, mut unknown) = (HashMap::new(), Vec::new());
+        for course in courses {
+            match self.of_course.get(&course).await {
+                Some(videos) => {
+                    found.insert(course, videos);
+                }
+                None => unknown.push(course),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(found);
+        }
+        let rows = videos::of_courses(self.db.primary(), &unknown)
+            .await
+            .map_err(problem_of)?;
+        let mut read: HashMap<Uuid, Vec<CourseVideo>> = HashMap::new();
+        for (course, video) in rows {
+            read.entry(course).or_default().push(video);
+        }
+        for course in unknown {
+            let videos: Arc<[CourseVideo]> = read.remove(&course).unwrap_or_default().into();
+            self.of_course.insert(course, Arc::clone(&videos)).await;
+            found.insert(course, videos);
+        }
+        Ok(found)
+    }
+
+    /// What is kept of these videos and of their courses.
+    pub async fn forget(&self, changed: &[(VideoId, CourseId)]) {
+        for (video, course) in changed {
+            self.near.invalidate(video).await;
+            self.of_course.invalidate(&course.0).await;
         }
     }
 
@@ -93,6 +138,7 @@ impl Videos {
                 videos::keep(self.db.primary(), &video)
                     .await
                     .map_err(problem_of)?;
+                self.of_course.invalidate(&video.course_id.0).await;
                 Ok(Some(video))
             }
             Err(status) => match Problem::from(status) {

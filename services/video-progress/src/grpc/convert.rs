@@ -5,8 +5,7 @@ use contracts::timestamp;
 use contracts::video_progress::v1 as proto;
 
 use crate::domain::watched::Report;
-use crate::storage::progress::CourseVideo;
-use crate::usecases::course_progress::{CourseStatus, Page, StudentStatus};
+use crate::usecases::course_progress::{CourseStatus, Page, StudentStatus, WatchedVideo};
 use crate::usecases::report_progress::VideoStatus;
 
 pub fn report(req: proto::ReportProgressRequest) -> Report {
@@ -48,17 +47,24 @@ impl From<VideoStatus> for proto::VideoProgress {
     }
 }
 
-impl From<CourseVideo> for proto::VideoProgress {
-    fn from(video: CourseVideo) -> Self {
-        Self {
+impl From<WatchedVideo> for proto::VideoProgress {
+    fn from(video: WatchedVideo) -> Self {
+        let message = Self {
             watched_seconds: video.watched_seconds(),
             watched_percent: video.percent(),
             duration_seconds: video.length(),
+            completed: video.is_completed(),
             video_id: video.video_id.to_string(),
-            position_seconds: video.position_seconds.unwrap_or_default(),
-            completed: video.completed_at.is_some(),
             course_id: video.course_id.to_string(),
-            updated_at: video.updated_at.map(timestamp),
+            ..Self::default()
+        };
+        match video.seen {
+            Some(seen) => Self {
+                position_seconds: seen.position_seconds,
+                updated_at: Some(timestamp(seen.updated_at)),
+                ..message
+            },
+            None => message,
         }
     }
 }

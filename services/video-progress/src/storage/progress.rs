@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use typed_id::{CourseId, UserId, VideoId};
@@ -278,55 +280,52 @@ pub async fn who_completed_some(
     Ok(rows.into_iter().map(|row| (row.user_id, row.course_id)).collect())
 }
 
-/// A video of a course and what one student has watched of it.
+/// What a student has watched of a video.
 #[derive(Debug, Clone)]
-pub struct CourseVideo {
-    pub course_id: Uuid,
+pub struct Seen {
+    pub user_id: Uuid,
     pub video_id: Uuid,
-    pub duration_seconds: i32,
-    pub segments: Option<Vec<i32>>,
-    pub position_seconds: Option<i32>,
-    pub reported_seconds: Option<i32>,
-    pub best_percent: Option<f64>,
+    pub segments: Vec<i32>,
+    pub position_seconds: i32,
+    pub reported_seconds: i32,
+    pub best_percent: f64,
     pub completed_at: Option<OffsetDateTime>,
-    pub updated_at: Option<OffsetDateTime>,
+    pub updated_at: OffsetDateTime,
 }
 
-/// The present videos of courses, with what a student has watched of each. The sub-select is that of [`store`].
-pub async fn of_courses(
-    db: impl PgExecutor<'_>,
-    user: UserId,
-    courses: &[Uuid],
-) -> Result<Vec<CourseVideo>, sqlx::Error> {
-    sqlx::query_as!(
-        CourseVideo,
-        r#"SELECT v.course_id AS "course_id!", v.id AS "video_id!", v.duration_seconds AS "duration_seconds!",
-                  p.segments AS "segments?", p.position_seconds AS "position_seconds?",
-                  p.reported_seconds AS "reported_seconds?", p.best_percent AS "best_percent?", p.completed_at AS "completed_at?", p.updated_at AS "updated_at?"
-           FROM video_progress.videos v
-           LEFT JOIN video_progress.progress p ON p.video_id = v.id AND p.user_id = $1
-           WHERE v.course_id = ANY ((SELECT $2::uuid[])::uuid[]) AND NOT v.is_deleted
-           ORDER BY v.course_id, v.order_index, v.id"#,
-        user.0,
-        courses,
-    )
-    .fetch_all(db)
-    .await
+/// A course that a student learns in, and all that they have watched of it, of removed videos too.
+#[derive(Debug, Clone)]
+pub struct LearntCourse {
+    pub course_id: Uuid,
+    /// Empty while the projection has not heard of the course.
+    pub title: String,
+    pub seen: Vec<Seen>,
 }
 
-/// Courses that a student learns in, after `after`, with their titles.
+/// Courses that a student learns in, after `after`, in the order of their ids. The array is made once, so that the student's rows are
+/// read once and not once a course.
 pub async fn courses_of_user(
     db: impl PgExecutor<'_>,
     user: UserId,
     after: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+) -> Result<Vec<LearntCourse>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT e.course_id AS "course_id!",
-                  coalesce((SELECT c.title FROM video_progress.courses c WHERE c.id = e.course_id), '') AS "title!"
-           FROM video_progress.enrollments e
-           WHERE e.user_id = $1 AND e.status IN ('active', 'completed') AND e.course_id > $2
-           ORDER BY e.course_id LIMIT $3"#,
+        r#"WITH mine AS MATERIALIZED (
+               SELECT e.course_id, coalesce((SELECT c.title FROM video_progress.courses c WHERE c.id = e.course_id), '') AS title
+               FROM video_progress.enrollments e
+               WHERE e.user_id = $1 AND e.status IN ('active', 'completed') AND e.course_id > $2
+               ORDER BY e.course_id LIMIT $3
+           )
+           SELECT mine.course_id AS "course_id!", mine.title AS "title?", NULL::uuid AS "video_id?", NULL::int[] AS "segments?",
+                  NULL::int AS "position_seconds?", NULL::int AS "reported_seconds?", NULL::float8 AS "best_percent?",
+                  NULL::timestamptz AS "completed_at?", NULL::timestamptz AS "updated_at?"
+           FROM mine
+           UNION ALL
+           SELECT p.course_id, NULL, p.video_id, p.segments, p.position_seconds, p.reported_seconds, p.best_percent,
+                  p.completed_at, p.updated_at
+           FROM video_progress.progress p
+           WHERE p.user_id = $1 AND p.course_id = ANY (ARRAY(SELECT course_id FROM mine))"#,
         user.0,
         // Always a bound: with one that may be missing PostgreSQL would plan the statement each time (docs/adr/0033).
         after.unwrap_or(Uuid::nil()),
@@ -334,7 +333,32 @@ pub async fn courses_of_user(
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.course_id, row.title)).collect())
+    let mut courses: BTreeMap<Uuid, LearntCourse> = BTreeMap::new();
+    for row in rows {
+        let course = courses.entry(row.course_id).or_insert_with(|| LearntCourse {
+            course_id: row.course_id,
+            title: String::new(),
+            seen: Vec::new(),
+        });
+        if let Some(title) = row.title {
+            course.title = title;
+        }
+        // All or none of a row's columns are there.
+        let seen = (row.video_id, row.segments, row.best_percent, row.updated_at);
+        if let (Some(video_id), Some(segments), Some(best_percent), Some(updated_at)) = seen {
+            course.seen.push(Seen {
+                user_id: user.0,
+                video_id,
+                segments,
+                position_seconds: row.position_seconds.unwrap_or_default(),
+                reported_seconds: row.reported_seconds.unwrap_or_default(),
+                best_percent,
+                completed_at: row.completed_at,
+                updated_at,
+            });
+        }
+    }
+    Ok(courses.into_values().collect())
 }
 
 /// Students of a course, after `after`; the name is empty while it is not known.
@@ -358,29 +382,17 @@ pub async fn students_of_course(
     Ok(rows.into_iter().map(|row| (row.user_id, row.full_name)).collect())
 }
 
-/// Progress of many students in a course's present videos.
-pub struct StudentVideo {
-    pub user_id: Uuid,
-    pub video_id: Uuid,
-    pub segments: Vec<i32>,
-    pub reported_seconds: i32,
-    pub best_percent: f64,
-    pub completed_at: Option<OffsetDateTime>,
-    pub updated_at: OffsetDateTime,
-}
-
+/// What students have watched of a course, of removed videos too.
 pub async fn of_students(
     db: impl PgExecutor<'_>,
     course: CourseId,
     users: &[Uuid],
-) -> Result<Vec<StudentVideo>, sqlx::Error> {
+) -> Result<Vec<Seen>, sqlx::Error> {
     sqlx::query_as!(
-        StudentVideo,
-        r#"SELECT p.user_id AS "user_id!", p.video_id AS "video_id!", p.segments AS "segments!",
-                  p.reported_seconds AS "reported_seconds!", p.best_percent AS "best_percent!", p.completed_at AS "completed_at?", p.updated_at AS "updated_at!"
-           FROM video_progress.progress p
-           JOIN video_progress.videos v ON v.id = p.video_id AND NOT v.is_deleted
-           WHERE p.user_id = ANY ($2) AND v.course_id = $1"#,
+        Seen,
+        "SELECT user_id, video_id, segments, position_seconds, reported_seconds, best_percent, completed_at, updated_at
+         FROM video_progress.progress
+         WHERE user_id = ANY ((SELECT $2::uuid[])::uuid[]) AND course_id = $1",
         course.0,
         users,
     )

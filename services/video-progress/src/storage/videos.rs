@@ -68,6 +68,37 @@ pub async fn by_ids(db: impl PgExecutor<'_>, ids: &[VideoId]) -> Result<Vec<Vide
     Ok(rows.into_iter().map(Video::from).collect())
 }
 
+/// A present video as its course has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CourseVideo {
+    pub video_id: Uuid,
+    /// 0 while the catalogue does not know it.
+    pub duration_seconds: i32,
+}
+
+/// The present videos of courses with their course, each course's in their order.
+pub async fn of_courses(
+    db: impl PgExecutor<'_>,
+    courses: &[Uuid],
+) -> Result<Vec<(Uuid, CourseVideo)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT course_id, id, duration_seconds FROM video_progress.videos
+         WHERE course_id = ANY ((SELECT $1::uuid[])::uuid[]) AND NOT is_deleted
+         ORDER BY course_id, order_index, id",
+        courses,
+    )
+    .fetch_all(db)
+    .await?;
+    let video = |id, duration_seconds| CourseVideo {
+        video_id: id,
+        duration_seconds,
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.course_id, video(row.id, row.duration_seconds)))
+        .collect())
+}
+
 /// Writes the projection of several videos at once, except where it knows a newer version.
 pub async fn keep_all(db: impl PgExecutor<'_>, videos: &[Video]) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = videos.iter().map(|v| v.id.0).collect();

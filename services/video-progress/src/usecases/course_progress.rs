@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+use std::iter;
+use std::sync::Arc;
 
 use access_token::Caller;
 use postgres::problem_of;
@@ -10,7 +12,8 @@ use uuid::Uuid;
 use crate::app::VideoProgress;
 use crate::domain::course_percent::{Part, course_percent};
 use crate::domain::watched::{Segments, percent};
-use crate::storage::progress::{self, CourseVideo, StudentVideo};
+use crate::storage::progress::{self, Seen};
+use crate::storage::videos::CourseVideo;
 
 /// How far a student is in a course.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +22,16 @@ pub struct CourseStatus {
     pub title: String,
     pub percent: f64,
     pub completed: usize,
-    pub videos: Vec<CourseVideo>,
+    pub videos: Vec<WatchedVideo>,
+}
+
+/// A video of a course, and what one student has watched of it.
+#[derive(Debug, Clone)]
+pub struct WatchedVideo {
+    pub course_id: Uuid,
+    pub video_id: Uuid,
+    pub duration_seconds: i32,
+    pub seen: Option<Seen>,
 }
 
 /// How far one of a course's students is.
@@ -37,35 +49,51 @@ pub struct Page<T> {
     pub next_page_token: String,
 }
 
-impl CourseVideo {
+impl WatchedVideo {
     pub fn watched_seconds(&self) -> i32 {
-        Segments::from_bounds(self.segments.as_deref().unwrap_or_default()).seconds()
+        let bounds = self.seen.as_ref().map(|seen| seen.segments.as_slice());
+        Segments::from_bounds(bounds.unwrap_or_default()).seconds()
     }
 
     /// The length that counts.
     pub fn length(&self) -> i32 {
-        length(self.duration_seconds, self.reported_seconds.unwrap_or_default())
+        match &self.seen {
+            Some(seen) if self.duration_seconds <= 0 => seen.reported_seconds,
+            _ => self.duration_seconds,
+        }
     }
 
     pub fn percent(&self) -> f64 {
-        percent(self.watched_seconds(), self.length()).max(self.best_percent.unwrap_or_default())
+        let best = self.seen.as_ref().map_or(0.0, |seen| seen.best_percent);
+        percent(self.watched_seconds(), self.length()).max(best)
+    }
+
+    pub fn is_completed(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.completed_at.is_some())
     }
 
     fn part(&self) -> Part {
         Part {
             duration_seconds: self.duration_seconds,
             percent: self.percent(),
-            completed: self.completed_at.is_some(),
+            completed: self.is_completed(),
         }
     }
 }
 
-fn length(catalogue: i32, reported: i32) -> i32 {
-    if catalogue > 0 { catalogue } else { reported }
-}
-
-fn summary(course_id: Uuid, title: String, videos: Vec<CourseVideo>) -> CourseStatus {
-    let parts: Vec<Part> = videos.iter().map(CourseVideo::part).collect();
+/// What a student has seen, laid on the videos that the course has now.
+fn course_status(course_id: Uuid, title: String, videos: &[CourseVideo], seen: Vec<Seen>) -> CourseStatus {
+    let mut seen: HashMap<Uuid, Seen> = seen.into_iter().map(|seen| (seen.video_id, seen)).collect();
+    let videos: Vec<WatchedVideo> = videos
+        .iter()
+        .map(|video| WatchedVideo {
+            course_id,
+            video_id: video.video_id,
+            duration_seconds: video.duration_seconds,
+            seen: seen.remove(&video.video_id),
+        })
+        .collect();
+    let parts: Vec<Part> = videos.iter().map(WatchedVideo::part).collect();
     CourseStatus {
         course_id,
         title,
@@ -75,26 +103,31 @@ fn summary(course_id: Uuid, title: String, videos: Vec<CourseVideo>) -> CourseSt
     }
 }
 
-/// The caller's progress in a course that they learn in.
-pub async fn of_course(app: &VideoProgress, caller: &Caller, id: CourseId) -> Result<CourseStatus, Problem> {
-    let user = caller.user()?;
-    let course = app.roster.learner_course(user, id).await?;
-    let videos = videos_of(app, user.id, id).await?;
-    Ok(summary(id.0, course.title, videos))
-}
-
-/// A course's present videos, with what a student has watched of each.
-async fn videos_of(app: &VideoProgress, user: UserId, course: CourseId) -> Result<Vec<CourseVideo>, Problem> {
-    let only = [course.0];
-    let list = || progress::of_courses(app.db.primary(), user, &only);
-    let videos = list().await.map_err(problem_of)?;
+/// A course's present videos; the catalogue is asked where none is known.
+async fn videos_of(app: &VideoProgress, course: CourseId) -> Result<Arc<[CourseVideo]>, Problem> {
+    let list = || async {
+        let mut found = app.videos.of_courses(iter::once(course.0)).await?;
+        Ok::<_, Problem>(found.remove(&course.0).unwrap_or_default())
+    };
+    let videos = list().await?;
     if videos.is_empty() && app.videos.learn_course(course).await {
-        return list().await.map_err(problem_of);
+        return list().await;
     }
     Ok(videos)
 }
 
-/// The caller's progress in all their courses. Two queries a page.
+/// The caller's progress in a course that they learn in.
+pub async fn of_course(app: &VideoProgress, caller: &Caller, id: CourseId) -> Result<CourseStatus, Problem> {
+    let user = caller.user()?;
+    let course = app.roster.learner_course(user, id).await?;
+    let videos = videos_of(app, id).await?;
+    let seen = progress::of_students(app.db.primary(), id, &[user.id.0])
+        .await
+        .map_err(problem_of)?;
+    Ok(course_status(id.0, course.title, &videos, seen))
+}
+
+/// The caller's progress in all their courses. Two queries a page at most.
 pub async fn of_caller(
     app: &VideoProgress,
     caller: &Caller,
@@ -107,25 +140,24 @@ pub async fn of_caller(
     let mut courses = progress::courses_of_user(app.db.primary(), user, after, size + 1)
         .await
         .map_err(problem_of)?;
-    let next_page_token = app.pages.cut(&scope, &mut courses, size, |(id, _)| *id);
-    let ids: Vec<Uuid> = courses.iter().map(|(id, _)| *id).collect();
-    let videos = progress::of_courses(app.db.primary(), user, &ids)
-        .await
-        .map_err(problem_of)?;
-    let mut by_course: HashMap<Uuid, Vec<CourseVideo>> = HashMap::new();
-    for video in videos {
-        by_course.entry(video.course_id).or_default().push(video);
-    }
-    let items = courses
-        .into_iter()
-        .map(|(id, title)| summary(id, title, by_course.remove(&id).unwrap_or_default()));
+    let next_page_token = app
+        .pages
+        .cut(&scope, &mut courses, size, |course| course.course_id);
+    let videos = app
+        .videos
+        .of_courses(courses.iter().map(|course| course.course_id))
+        .await?;
+    let items = courses.into_iter().map(|course| {
+        let videos = videos.get(&course.course_id).map_or(&[][..], |videos| videos);
+        course_status(course.course_id, course.title, videos, course.seen)
+    });
     Ok(Page {
         items: items.collect(),
         next_page_token,
     })
 }
 
-/// The progress of a course's students, for its staff. Three queries a page.
+/// The progress of a course's students, for its staff. Three queries a page at most.
 pub async fn of_students(
     app: &VideoProgress,
     caller: &Caller,
@@ -148,52 +180,29 @@ pub async fn of_students(
     }
     let next_page_token = app.pages.cut(&scope, &mut students, size, |(id, _)| *id);
     let ids: Vec<Uuid> = students.iter().map(|(id, _)| *id).collect();
-    // Nobody has this id: what is left is the course's videos alone.
-    let videos = videos_of(app, UserId(Uuid::nil()), course).await?;
-    let watched = progress::of_students(app.db.primary(), course, &ids)
+    let videos = videos_of(app, course).await?;
+    let all = progress::of_students(app.db.primary(), course, &ids)
         .await
         .map_err(problem_of)?;
-    let mut by_student: HashMap<Uuid, HashMap<Uuid, StudentVideo>> = HashMap::new();
-    for row in watched {
-        by_student
-            .entry(row.user_id)
-            .or_default()
-            .insert(row.video_id, row);
+    let mut by_student: HashMap<Uuid, Vec<Seen>> = HashMap::new();
+    for seen in all {
+        by_student.entry(seen.user_id).or_default().push(seen);
     }
-    let items = students
-        .into_iter()
-        .map(|(id, name)| student(id, name, &videos, &by_student.remove(&id).unwrap_or_default()));
+    let items = students.into_iter().map(|(user_id, full_name)| {
+        let seen = by_student.remove(&user_id).unwrap_or_default();
+        let status = course_status(course.0, String::new(), &videos, seen);
+        let seen = status.videos.iter().filter_map(|video| video.seen.as_ref());
+        StudentStatus {
+            user_id,
+            full_name,
+            percent: status.percent,
+            completed: status.completed,
+            video_count: status.videos.len(),
+            last_watched_at: seen.map(|seen| seen.updated_at).max(),
+        }
+    });
     Ok(Page {
         items: items.collect(),
         next_page_token,
     })
-}
-
-fn student(
-    user_id: Uuid,
-    full_name: String,
-    videos: &[CourseVideo],
-    watched: &HashMap<Uuid, StudentVideo>,
-) -> StudentStatus {
-    let parts: Vec<Part> = videos
-        .iter()
-        .map(|video| {
-            let own = watched.get(&video.video_id);
-            let seconds = own.map_or(0, |own| Segments::from_bounds(&own.segments).seconds());
-            let length = length(video.duration_seconds, own.map_or(0, |own| own.reported_seconds));
-            Part {
-                duration_seconds: video.duration_seconds,
-                percent: percent(seconds, length).max(own.map_or(0.0, |own| own.best_percent)),
-                completed: own.is_some_and(|own| own.completed_at.is_some()),
-            }
-        })
-        .collect();
-    StudentStatus {
-        user_id,
-        full_name,
-        percent: course_percent(&parts),
-        completed: parts.iter().filter(|part| part.completed).count(),
-        video_count: videos.len(),
-        last_watched_at: watched.values().map(|own| own.updated_at).max(),
-    }
 }

@@ -11,13 +11,14 @@ use crate::storage::metadata;
 use crate::storage::videos::{self, Video};
 use crate::tasks::FetchMetadata;
 
-/// Keeps what the catalogue tells of its videos, with what follows from it for those who have watched them. Gives their ids.
+/// Keeps what the catalogue tells of its videos, with what follows from it for those who have watched them. Gives their ids, with
+/// those of their courses.
 pub async fn keep_videos(
     tx: &mut WriteTx,
     told: Vec<Video>,
     asks_youtube: bool,
     now: OffsetDateTime,
-) -> Result<Vec<VideoId>, HandlerError> {
+) -> Result<Vec<(VideoId, CourseId)>, HandlerError> {
     let mut latest: HashMap<VideoId, Video> = HashMap::new();
     for video in told {
         let known = latest.entry(video.id).or_insert_with(|| video.clone());
@@ -54,5 +55,5 @@ pub async fn keep_videos(
     let removed = stored.iter().filter(|video| video.is_deleted);
     let shorter: Vec<CourseId> = removed.map(|video| video.course_id).collect();
     after_changes(tx, &measured, &shorter, now).await?;
-    Ok(ids)
+    Ok(stored.iter().map(|video| (video.id, video.course_id)).collect())
 }
