@@ -2,6 +2,7 @@
 
 mod apart;
 mod handle;
+mod settle;
 mod together;
 
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use typed_id::EventId;
 
-use super::handle::{Handling, Pending, ack};
+use super::handle::Handling;
+use super::settle::{Pending, ack};
 use super::together::Fault;
 use crate::batch::{self, Event};
 use crate::connection::{Backoff, BusError, hand_over};

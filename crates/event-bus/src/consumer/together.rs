@@ -11,7 +11,8 @@ use tracing::Instrument;
 use typed_id::EventId;
 use uuid::Uuid;
 
-use super::handle::{Handling, Outcome, ack, ack_until};
+use super::handle::{Handling, Outcome};
+use super::settle::{ack, ack_until};
 use crate::batch::events_of;
 use crate::subscription::{Handler, HandlerError, Received};
 
