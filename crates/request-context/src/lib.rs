@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
-pub use trace::{TraceParent, trace_id, traceparent};
+pub use trace::{TraceParent, trace_id, traceparent, tracestate};
 pub use wire::{bearer, header};
 
 /// The context of the request that the current task works for.
@@ -36,6 +36,8 @@ pub struct RequestContext {
     pub idempotency_key: Option<Arc<str>>,
     /// W3C `traceparent` that came with the request.
     pub traceparent: Option<Arc<str>>,
+    /// W3C `tracestate` that came with it: what other systems on the way have to say about the trace. It goes on unchanged.
+    pub tracestate: Option<Arc<str>>,
     /// Who asks, once their token was verified; for log lines. It does not travel: each process verifies for itself.
     pub user_id: Option<Uuid>,
 }
@@ -85,7 +87,7 @@ impl RequestContext {
 
     /// Makes the caller's span the parent of `span`, where OpenTelemetry is on.
     pub fn adopt(&self, span: &tracing::Span) {
-        trace::set_parent(span, self.traceparent.as_deref());
+        trace::set_parent(span, self.traceparent.as_deref(), self.tracestate.as_deref());
     }
 }
 

@@ -3,6 +3,9 @@
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+/// So much of a `tracestate` is carried on: what the specification asks of everybody.
+const MAX_STATE: usize = 512;
+
 /// A parsed `traceparent` (W3C Trace Context, level 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceParent {
@@ -74,7 +77,21 @@ pub fn trace_id(incoming: Option<&str>) -> Option<String> {
         .map(str::to_owned)
 }
 
-pub(crate) fn set_parent(span: &tracing::Span, traceparent: Option<&str>) {
+/// A `tracestate` as it goes on: without members at its end where it is too long. `None` for what the specification calls invalid.
+pub fn tracestate(text: &str) -> Option<String> {
+    let state: TraceState = text.parse().ok()?;
+    let mut kept = state.header();
+    // The library takes a member without a name.
+    if kept.is_empty() || kept.starts_with('=') || kept.contains(",=") {
+        return None;
+    }
+    while kept.len() > MAX_STATE {
+        kept.truncate(kept.rfind(',')?);
+    }
+    Some(kept)
+}
+
+pub(crate) fn set_parent(span: &tracing::Span, traceparent: Option<&str>, tracestate: Option<&str>) {
     let Some(parent) = traceparent.and_then(TraceParent::parse) else {
         return;
     };
@@ -83,7 +100,9 @@ pub(crate) fn set_parent(span: &tracing::Span, traceparent: Option<&str>) {
         SpanId::from(parent.span_id),
         TraceFlags::new(parent.flags),
         true,
-        TraceState::default(),
+        tracestate
+            .and_then(|state| state.parse::<TraceState>().ok())
+            .unwrap_or_default(),
     );
     // Fails only where OpenTelemetry is off, when there is nothing to set.
     let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(remote));
@@ -104,6 +123,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in ".*") {
             let _ = TraceParent::parse(&text);
+            let _ = tracestate(&text);
         }
     }
 
@@ -119,5 +139,20 @@ mod tests {
         ] {
             assert_eq!(TraceParent::parse(text), None, "{text}");
         }
+        for text in ["", " , ", "a", "=1", "A=1", "a b=1", "a=1=2", "a=1,b"] {
+            assert_eq!(tracestate(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_state_goes_on_as_far_as_it_is_short_enough() {
+        assert_eq!(
+            tracestate("rojo=00f067aa0ba902b7, t@congo=t61,").as_deref(),
+            Some("rojo=00f067aa0ba902b7,t@congo=t61")
+        );
+        let member = |name: &str| format!("{name}={}", "x".repeat(198));
+        let whole = [member("a"), member("b"), member("c")].join(",");
+        assert_eq!(tracestate(&whole).as_deref(), Some(&whole[..401]));
+        assert_eq!(tracestate(&format!("{0}={0}", "x".repeat(256))), None);
     }
 }

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 use crate::trace::of_span;
 use crate::{RequestContext, with};
 
-/// Names of the headers that carry the context. All but the first four are ours alone: the gateway strips them from clients.
+/// Names of the headers that carry the context. All but the first five are ours alone: the gateway strips them from clients.
 pub mod header {
     pub const AUTHORIZATION: &str = "authorization";
     pub const TRACEPARENT: &str = "traceparent";
+    pub const TRACESTATE: &str = "tracestate";
     pub const ACCEPT_LANGUAGE: &str = "accept-language";
     pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
     pub const REQUEST_ID: &str = "x-request-id";
@@ -36,6 +37,7 @@ static ARRIVED_AT: HeaderName = HeaderName::from_static(header::ARRIVED_AT);
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static(header::GRPC_TIMEOUT);
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(header::IDEMPOTENCY_KEY);
 static TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
+static TRACESTATE: HeaderName = HeaderName::from_static(header::TRACESTATE);
 
 impl RequestContext {
     /// Reads the context from a call between our processes.
@@ -59,6 +61,7 @@ impl RequestContext {
                 }),
             idempotency_key: text(&IDEMPOTENCY_KEY).map(Arc::from),
             traceparent: text(&TRACEPARENT).map(Arc::from),
+            tracestate: text(&TRACESTATE).map(Arc::from),
             user_id: None,
         }
     }
@@ -94,6 +97,8 @@ impl RequestContext {
             .traceparent_to_send()
             .and_then(|parent| parent.try_into().ok());
         put(&TRACEPARENT, parent.map(unlike));
+        let state = self.tracestate_to_send();
+        put(&TRACESTATE, state.as_deref().and_then(text).map(unlike));
     }
 
     /// The `traceparent` of a call: the current span where OpenTelemetry is on, else the one that came in.
@@ -104,6 +109,11 @@ impl RequestContext {
                 parent.map(ToString::to_string)
             })
         })
+    }
+
+    /// The `tracestate` of a call: the one that came in, as we have nothing to add.
+    pub fn tracestate_to_send(&self) -> Option<Arc<str>> {
+        with(|current| current.tracestate.clone()).or_else(|| self.tracestate.clone())
     }
 
     /// How long the answer is still wanted; `None` without a deadline.
@@ -166,6 +176,7 @@ mod tests {
             arrived_at: OffsetDateTime::from_unix_timestamp(1_800_000_000).ok(),
             idempotency_key: Some("key-1".into()),
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+            tracestate: Some("rojo=00f067aa0ba902b7".into()),
             deadline: None,
             user_id: None,
         };

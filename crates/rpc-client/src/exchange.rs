@@ -61,6 +61,8 @@ pub struct Context {
     pub idempotency_key: Option<String>,
     #[prost(string, optional, tag = "8")]
     pub traceparent: Option<String>,
+    #[prost(string, optional, tag = "9")]
+    pub tracestate: Option<String>,
 }
 
 /// How a call ended.
@@ -136,6 +138,7 @@ impl Call {
             }),
             idempotency_key: text(|sent| &sent.idempotency_key),
             traceparent: text(|sent| &sent.traceparent),
+            tracestate: text(|sent| &sent.tracestate),
             user_id: None,
         }
     }
@@ -154,6 +157,7 @@ impl Context {
             arrived_at: arrived_at.and_then(|micros| i64::try_from(micros).ok()),
             idempotency_key: text(&context.idempotency_key),
             traceparent: context.traceparent_to_send(),
+            tracestate: text(&context.tracestate_to_send()),
         }
     }
 }
@@ -261,6 +265,7 @@ mod tests {
             arrived_at: OffsetDateTime::from_unix_timestamp(1_800_000_000).ok(),
             idempotency_key: Some("key-1".into()),
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+            tracestate: Some("rojo=00f067aa0ba902b7".into()),
             deadline: None,
             user_id: None,
         };

@@ -80,6 +80,7 @@ fn layer(settings: &HttpSettings) -> CorsLayer {
             name("idempotency-key"),
             name("x-request-id"),
             name("traceparent"),
+            name("tracestate"),
         ])
         .expose_headers([
             ETAG,

@@ -28,6 +28,7 @@ static INTERNAL: [HeaderName; 4] = [
 ];
 static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
 static TRACEPARENT: HeaderName = HeaderName::from_static(header::TRACEPARENT);
+static TRACESTATE: HeaderName = HeaderName::from_static(header::TRACESTATE);
 const MAX_AGENT_CHARS: usize = 300;
 
 impl Identity {
@@ -39,6 +40,8 @@ impl Identity {
         let now = self.clock.now();
         let given = text(headers, &REQUEST_ID).filter(|id| is_well_formed(id));
         let id = given.map_or_else(|| new_id(now), Arc::from);
+        let parent = text(headers, &TRACEPARENT)
+            .filter(|parent| request_context::TraceParent::parse(parent).is_some());
         RequestContext {
             request_id: Some(id),
             authorization: None,
@@ -52,9 +55,9 @@ impl Identity {
                 .unwrap_or_default(),
             arrived_at: Some(now),
             idempotency_key: None,
-            traceparent: text(headers, &TRACEPARENT)
-                .filter(|parent| request_context::TraceParent::parse(parent).is_some())
-                .map(Arc::from),
+            traceparent: parent.map(Arc::from),
+            // Says nothing without the trace that it is about.
+            tracestate: parent.and_then(|_| tracestate(headers)),
             user_id: None,
         }
     }
@@ -72,6 +75,16 @@ fn new_id(now: OffsetDateTime) -> Arc<str> {
     let mut text = [0; 36];
     let text: &str = typed_id::new_uuid(now).hyphenated().encode_lower(&mut text);
     text.into()
+}
+
+/// It may be sent in several lines.
+fn tracestate(headers: &HeaderMap) -> Option<Arc<str>> {
+    let lines: Result<Vec<&str>, _> = headers
+        .get_all(&TRACESTATE)
+        .iter()
+        .map(HeaderValue::to_str)
+        .collect();
+    request_context::tracestate(&lines.ok()?.join(",")).map(Arc::from)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -45,6 +45,7 @@ async fn services_are_told_by_the_gateway_and_not_by_the_client() {
         ("x-forwarded-for", "6.6.6.6, 198.51.100.9"),
         ("x-request-id", "r-1"),
         ("traceparent", parent),
+        ("tracestate", "rojo=1, congo=t61"),
         ("accept-language", "tr"),
         ("authorization", &token),
     ];
@@ -56,6 +57,7 @@ async fn services_are_told_by_the_gateway_and_not_by_the_client() {
         ("x-arrived-at", "1800000000000000"),
         ("x-request-id", "r-1"),
         ("traceparent", parent),
+        ("tracestate", "rojo=1,congo=t61"),
         ("accept-language", "tr"),
         ("authorization", &token),
     ] {

@@ -95,7 +95,7 @@ async fn answers_carry_nothing_of_a_clients_headers() {
     assert!(told.len() > 100);
     for call in told {
         assert!(call.get("set-cookie").is_none());
-        for name in ["x-request-id", "traceparent", "accept-language"] {
+        for name in ["x-request-id", "traceparent", "tracestate", "accept-language"] {
             let values: Vec<_> = call
                 .get_all(name)
                 .iter()
