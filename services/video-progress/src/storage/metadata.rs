@@ -13,21 +13,29 @@ pub struct Due {
     pub youtube_id: String,
 }
 
-/// Puts a video on the list, due at once when it is new or another one, and tells whether it is; takes a deleted one off.
-pub async fn keep(db: &mut PgConnection, video: &Video) -> Result<bool, sqlx::Error> {
-    let kept = sqlx::query!(
-        "WITH gone AS (DELETE FROM video_progress.metadata WHERE video_id = $1 AND $3)
+/// Puts videos on the list, due at once where they are new or other ones, and gives those; takes deleted ones off. Each once.
+pub async fn keep_all(db: impl PgExecutor<'_>, videos: &[Video]) -> Result<Vec<VideoId>, sqlx::Error> {
+    let ids: Vec<Uuid> = videos.iter().map(|video| video.id.0).collect();
+    let youtube_ids: Vec<String> = videos.iter().map(|video| video.youtube_id.clone()).collect();
+    let deleted: Vec<bool> = videos.iter().map(|video| video.is_deleted).collect();
+    let unknown = sqlx::query_scalar!(
+        "WITH told AS (
+             SELECT * FROM unnest($1::uuid[], $2::text[], $3::bool[]) AS t (video_id, youtube_id, is_deleted)
+         ), gone AS (
+             DELETE FROM video_progress.metadata m USING told WHERE m.video_id = told.video_id AND told.is_deleted
+         )
          INSERT INTO video_progress.metadata AS m (video_id, youtube_id, due_at)
-         SELECT $1, $2, clock_timestamp() WHERE NOT $3
+         SELECT video_id, youtube_id, clock_timestamp() FROM told WHERE NOT is_deleted
          ON CONFLICT (video_id) DO UPDATE SET youtube_id = excluded.youtube_id, status = NULL, due_at = excluded.due_at
-         WHERE m.youtube_id <> excluded.youtube_id",
-        video.id.0,
-        video.youtube_id,
-        video.is_deleted,
+         WHERE m.youtube_id <> excluded.youtube_id
+         RETURNING m.video_id",
+        &ids,
+        &youtube_ids,
+        &deleted,
     )
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(kept.rows_affected() == 1)
+    Ok(unknown.into_iter().map(VideoId).collect())
 }
 
 /// Takes a video that YouTube was not asked for yet, whoever else is asking, and other new ones that nobody asks for, at most `limit`;

@@ -58,9 +58,8 @@ async fn sync(cinema: &Cinema) -> (MetadataSync, Arc<Stub>) {
     )
 }
 
-async fn keep(cinema: &Cinema, youtube_id: &str) -> VideoId {
-    let id = cinema.video(0).await;
-    let video = Video {
+fn video(cinema: &Cinema, id: VideoId, youtube_id: &str) -> Video {
+    Video {
         id,
         version: 1,
         course_id: cinema.course,
@@ -69,10 +68,15 @@ async fn keep(cinema: &Cinema, youtube_id: &str) -> VideoId {
         duration_seconds: 0,
         order_index: 0,
         is_deleted: false,
-    };
+    }
+}
+
+async fn keep(cinema: &Cinema, youtube_id: &str) -> VideoId {
+    let id = cinema.video(0).await;
     let now = cinema.clock.now();
     let mut connection = cinema.app.db.pool().acquire().await.unwrap();
-    metadata::keep(&mut connection, &video).await.unwrap();
+    let told = [video(cinema, id, youtube_id)];
+    metadata::keep_all(&mut *connection, &told).await.unwrap();
     sqlx::query("UPDATE video_progress.metadata SET due_at = $1 WHERE video_id = $2")
         .bind(now)
         .bind(id)
@@ -138,6 +142,26 @@ async fn new_videos_are_asked_for_in_batches_and_each_answer_is_told() {
         (stub.count.load(Ordering::SeqCst), cinema.count(TOLD).await),
         (4, 122)
     );
+}
+
+#[tokio::test]
+async fn what_is_new_or_another_one_is_asked_for_and_nothing_deleted() {
+    let cinema = Cinema::open().await;
+    let mut videos = [
+        video(&cinema, cinema.video(0).await, "aaaaaaaaaaa"),
+        video(&cinema, cinema.video(0).await, "bbbbbbbbbbb"),
+    ];
+    let primary = cinema.app.db.primary();
+    let unknown = metadata::keep_all(primary, &videos).await.unwrap();
+    assert_eq!(unknown.len(), 2);
+    let unknown = metadata::keep_all(primary, &videos).await.unwrap();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    videos[0].is_deleted = true;
+    videos[1].youtube_id = "ccccccccccc".into();
+    let unknown = metadata::keep_all(primary, &videos).await.unwrap();
+    assert_eq!(unknown, [videos[1].id]);
+    let kept = "SELECT count(*) FROM video_progress.metadata";
+    assert_eq!(cinema.count(kept).await, 1);
 }
 
 #[tokio::test]

@@ -37,14 +37,13 @@ pub async fn keep_videos(
     videos::keep_all(&mut **tx, &latest).await?;
     // What is stored, as this may be an older word than that.
     let stored = videos::by_ids(&mut **tx, &ids).await?;
-    let mut unknown = Vec::new();
-    for video in &stored {
-        if metadata::keep(tx, video).await? && asks_youtube {
-            unknown.push(FetchMetadata { video_id: video.id });
-        }
-    }
-    if !unknown.is_empty() {
-        enqueue_all(tx, &unknown).await?;
+    let unknown = metadata::keep_all(&mut **tx, &stored).await?;
+    if asks_youtube && !unknown.is_empty() {
+        let tasks: Vec<FetchMetadata> = unknown
+            .into_iter()
+            .map(|video_id| FetchMetadata { video_id })
+            .collect();
+        enqueue_all(tx, &tasks).await?;
     }
     // Nobody has watched anything of one that is new.
     let has_new_length = |video: &&Video| {
