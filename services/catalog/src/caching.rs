@@ -57,24 +57,37 @@ impl Caching {
     /// Courses have changed: nothing old of them is shown any more. What Redis does not take is repeated in the background, until nothing
     /// old can be there: after a stall or a lost connection it still has all that it had.
     pub async fn forget(&self, ids: &[CourseId]) {
-        if ids.is_empty() || self.try_forget(ids).await {
+        if self.try_forget(ids).await {
             return;
         }
         let (caching, ids) = (self.clone(), ids.to_vec());
-        tokio::spawn(async move {
-            let trying = async {
-                loop {
-                    sleep(PAUSE).await;
-                    if caching.try_forget(&ids).await {
-                        return;
-                    }
-                }
-            };
-            let _ = timeout(caching.ttl + LONGEST_LOAD, trying).await;
-        });
+        tokio::spawn(async move { caching.repeat(&ids).await });
     }
 
-    async fn try_forget(&self, ids: &[CourseId]) -> bool {
+    /// As [`Self::forget`], for commands: they end as soon as they are done, and with them what they leave to the background.
+    pub async fn forget_and_wait(&self, ids: &[CourseId]) {
+        if !self.try_forget(ids).await {
+            self.repeat(ids).await;
+        }
+    }
+
+    async fn repeat(&self, ids: &[CourseId]) {
+        let trying = async {
+            loop {
+                sleep(PAUSE).await;
+                if self.try_forget(ids).await {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(self.ttl + LONGEST_LOAD, trying).await;
+    }
+
+    /// Once; false when Redis did not take it all.
+    pub async fn try_forget(&self, ids: &[CourseId]) -> bool {
+        if ids.is_empty() {
+            return true;
+        }
         let details: Vec<Key> = ids.iter().copied().map(Key::CourseDetail).collect();
         let are_forgotten = self.cache.invalidate(&details).await;
         self.cache.next_generation(&Key::CourseListGeneration).await && are_forgotten

@@ -70,6 +70,7 @@ const COURSES: &[Demo] = &[
 ];
 
 pub async fn seed(app: &Catalog) -> anyhow::Result<()> {
+    let mut made = Vec::new();
     for (index, demo) in COURSES.iter().enumerate() {
         let now = app.clock.now();
         let number = u16::try_from(index + 1)?;
@@ -145,9 +146,10 @@ pub async fn seed(app: &Catalog) -> anyhow::Result<()> {
             Ok::<_, ChangeError>(tx.commit(true).await?)
         });
         if seeded.await? {
-            app.caching.forget(&[course(number)]).await;
+            made.push(course(number));
         }
     }
+    app.caching.forget_and_wait(&made).await;
     // A command ends at once: the outbox is published by the service that runs.
     Ok(())
 }

@@ -44,6 +44,18 @@ struct Report {
 
 #[expect(clippy::print_stdout, reason = "a command's report")]
 pub async fn run(app: &Catalog, arguments: &ImportArguments) -> Result<()> {
+    let mut stale = Vec::new();
+    let outcome = load(app, arguments, &mut stale).await;
+    if !stale.is_empty() {
+        println!("Redis did not take all that changed; trying again, until nobody is shown what was");
+        app.caching.forget_and_wait(&stale).await;
+    }
+    outcome
+}
+
+/// `stale` are courses of which the cache may still show what was.
+#[expect(clippy::print_stdout, reason = "a command's report")]
+async fn load(app: &Catalog, arguments: &ImportArguments, stale: &mut Vec<CourseId>) -> Result<()> {
     let teacher = arguments.teacher_id.map_or(TEACHER.id, UserId);
     let mut failed = 0;
     for path in &arguments.files {
@@ -57,7 +69,11 @@ pub async fn run(app: &Catalog, arguments: &ImportArguments) -> Result<()> {
             .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
         if !arguments.dry_run {
             for batch in items.chunks(BATCH) {
-                report.changed += write(app, teacher, batch.to_vec()).await?;
+                let changed = write(app, teacher, batch.to_vec()).await?;
+                report.changed += changed.len();
+                if !app.caching.try_forget(&changed).await {
+                    stale.extend(changed);
+                }
                 bar.inc(batch.len() as u64);
             }
         }
@@ -79,8 +95,8 @@ pub async fn run(app: &Catalog, arguments: &ImportArguments) -> Result<()> {
     Ok(())
 }
 
-/// Writes a batch in one transaction; gives how many courses are new or changed.
-async fn write(app: &Catalog, teacher: UserId, items: Vec<Item>) -> Result<usize> {
+/// Writes a batch in one transaction; gives the courses that are new or changed.
+async fn write(app: &Catalog, teacher: UserId, items: Vec<Item>) -> Result<Vec<CourseId>> {
     let now = app.clock.now();
     let written = app.db.write(move |mut tx| async move {
         let names: std::collections::BTreeMap<String, String> = items
@@ -127,8 +143,5 @@ async fn write(app: &Catalog, teacher: UserId, items: Vec<Item>) -> Result<usize
         outbox::append_all(&mut tx, &facts).await?;
         Ok::<_, ChangeError>(tx.commit(changed).await?)
     });
-    let changed = written.await?;
-    let ids: Vec<CourseId> = changed.into_iter().map(CourseId).collect();
-    app.caching.forget(&ids).await;
-    Ok(ids.len())
+    Ok(written.await?.into_iter().map(CourseId).collect())
 }

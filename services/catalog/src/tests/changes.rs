@@ -127,10 +127,8 @@ async fn has_detail(redis: &Redis, course: CourseId) -> Option<bool> {
     Some(found.is_some_and(|bytes| !bytes.is_empty()))
 }
 
-#[tokio::test]
-async fn what_redis_did_not_take_is_repeated_when_it_is_there_again() {
-    let mut school = School::open(1).await;
-    let (teacher, course) = (school.teacher().await, school.course().await);
+/// Has a course in a cache whose Redis can be taken away; and the way around.
+async fn cached_behind_proxy(school: &mut School, course: CourseId) -> (TestProxy, Redis) {
     let (url, prefix) = (school.redis.url(), school.redis.prefix());
     let proxy = TestProxy::before(url, 6379).await;
     let (behind, direct) = (connect(&proxy.url(url), prefix).await, connect(url, prefix).await);
@@ -141,6 +139,15 @@ async fn what_redis_did_not_take_is_repeated_when_it_is_there_again() {
         has_detail(&direct, course).await?.then_some(())
     })
     .await;
+    (proxy, direct)
+}
+
+#[tokio::test]
+async fn what_redis_did_not_take_is_repeated_when_it_is_there_again() {
+    let mut school = School::open(1).await;
+    let (teacher, course) = (school.teacher().await, school.course().await);
+    let (proxy, direct) = cached_behind_proxy(&mut school, course).await;
+    let app = &school.app;
     proxy.stop();
     set_published(app, &teacher, course, false).await.unwrap();
     assert!(eventually(PATIENCE, || has_detail(&direct, course)).await);
@@ -149,6 +156,21 @@ async fn what_redis_did_not_take_is_repeated_when_it_is_there_again() {
         (!has_detail(&direct, course).await?).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_command_ends_when_redis_has_forgotten_what_it_changed() {
+    let mut school = School::open(1).await;
+    let course = school.course().await;
+    let (proxy, direct) = cached_behind_proxy(&mut school, course).await;
+    proxy.stop();
+    let caching = school.app.caching.clone();
+    let command = tokio::spawn(async move { caching.forget_and_wait(&[course]).await });
+    assert!(eventually(PATIENCE, || has_detail(&direct, course)).await);
+    assert!(!command.is_finished());
+    proxy.start();
+    tokio::time::timeout(PATIENCE, command).await.unwrap().unwrap();
+    assert!(!eventually(PATIENCE, || has_detail(&direct, course)).await);
 }
 
 #[tokio::test]
