@@ -17,7 +17,6 @@ pub enum Key {
         generation: u64,
         filters: String,
     },
-    Categories,
     /// The school's figures of a day (C-JOB-10).
     DailyStats(Date),
     /// A-OUT-01.
@@ -41,7 +40,6 @@ impl fmt::Display for Key {
             Self::CourseDetail(id) => write!(f, "sc:course:{id}:detail"),
             Self::CourseListGeneration => f.write_str("sc:courses:list:generation"),
             Self::CourseList { generation, filters } => write!(f, "sc:courses:list:{generation}:{filters}"),
-            Self::Categories => f.write_str("sc:categories:list:all"),
             Self::DailyStats(day) => write!(f, "sc:stats:daily:{day}"),
             Self::Departments => f.write_str("sc:departments:list:all"),
             Self::RevokedSession(id) => write!(f, "session:jwt:blacklist:{id}"),
@@ -76,7 +74,6 @@ mod tests {
                 },
                 "sc:courses:list:7:ab12".into(),
             ),
-            (Key::Categories, "sc:categories:list:all".into()),
             (Key::Departments, "sc:departments:list:all".into()),
             (
                 Key::DailyStats(date!(2024 - 12 - 24)),

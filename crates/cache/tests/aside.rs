@@ -14,7 +14,7 @@ use test_support::eventually;
 
 const TTL: Duration = Duration::from_secs(100);
 const PATIENCE: Duration = Duration::from_secs(20);
-const KEY: Key = Key::Categories;
+const KEY: Key = Key::Departments;
 
 struct Server {
     redis: PrivateRedis,
@@ -70,7 +70,7 @@ async fn one_loads_for_all_and_others_find_it() {
     assert_eq!(loads.load(Ordering::SeqCst), 1);
 
     let name = redis.key(&KEY);
-    assert_eq!(name, "t:sc:categories:list:all");
+    assert_eq!(name, "t:sc:departments:list:all");
     let left = redis
         .run(|client| async move { client.pttl::<i64, _>(name).await })
         .await
