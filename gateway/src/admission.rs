@@ -136,8 +136,8 @@ fn key(of: fmt::Arguments<'_>) -> String {
     key
 }
 
-/// Whoever has one IPv6 address has 2^64 of them: they share their network's bucket.
-fn counted_as(ip: IpAddr) -> IpAddr {
+/// Whoever has one IPv6 address has 2^64 of them: they share what their network may have.
+pub fn counted_as(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),

@@ -16,6 +16,7 @@ use dashmap::DashMap;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
@@ -23,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::counted_as;
 use crate::config::HttpSettings;
 use crate::stack::Edge;
 use crate::tls;
@@ -72,6 +74,7 @@ impl Listener {
             per_ip: PerIp {
                 open: Arc::default(),
                 max: settings.max_connections_per_ip,
+                trusted: settings.trusted_proxies().into(),
             },
         })
     }
@@ -214,11 +217,12 @@ impl Drop for Counted {
     }
 }
 
-/// Open connections of each address.
+/// Open connections of each address. A trusted proxy may have any number, as they are those of its clients.
 #[derive(Clone)]
 struct PerIp {
     open: Arc<DashMap<IpAddr, usize>>,
     max: usize,
+    trusted: Arc<[IpNet]>,
 }
 
 struct OfIp {
@@ -229,8 +233,11 @@ struct OfIp {
 impl PerIp {
     /// `None` when the address has as many as it may.
     fn enter(&self, ip: IpAddr) -> Option<OfIp> {
+        let ip = ip.to_canonical();
+        let is_trusted = self.trusted.iter().any(|range| range.contains(&ip));
+        let ip = counted_as(ip);
         let mut count = self.open.entry(ip).or_insert(0);
-        if *count >= self.max {
+        if *count >= self.max && !is_trusted {
             return None;
         }
         *count += 1;

@@ -84,6 +84,21 @@ async fn a_body_that_does_not_arrive_is_refused() {
     );
 }
 
+/// A connection on which something was answered; `None` where there was no place for it.
+async fn asks(edge: &Edge) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let _ = stream
+        .write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    let mut first = [0; 1];
+    let answered = timeout(PATIENCE, stream.read(&mut first))
+        .await
+        .unwrap()
+        .unwrap_or(0)
+        == 1;
+    answered.then_some(stream)
+}
+
 #[tokio::test]
 async fn one_address_has_only_so_many_connections() {
     let edge = Edge::start_with(Options {
@@ -91,24 +106,27 @@ async fn one_address_has_only_so_many_connections() {
         ..Options::default()
     })
     .await;
-    let asks = async || {
-        let mut stream = TcpStream::connect(edge.address).await.unwrap();
-        let _ = stream
-            .write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-            .await;
-        let mut first = [0; 1];
-        let answered = timeout(PATIENCE, stream.read(&mut first))
-            .await
-            .unwrap()
-            .unwrap_or(0)
-            == 1;
-        answered.then_some(stream)
-    };
-    let (one, two) = (asks().await, asks().await);
+    let (one, two) = (asks(&edge).await, asks(&edge).await);
     assert!(one.is_some() && two.is_some());
-    assert!(asks().await.is_none(), "a third connection");
+    assert!(asks(&edge).await.is_none(), "a third connection");
     drop(one);
-    eventually(PATIENCE, &asks).await;
+    eventually(PATIENCE, || asks(&edge)).await;
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_has_the_connections_of_all_its_clients() {
+    let edge = Edge::start_with(Options {
+        settings: &[
+            ("SC_HTTP__MAX_CONNECTIONS_PER_IP", "2"),
+            ("SC_HTTP__TRUSTED_PROXIES", "127.0.0.0/8"),
+        ],
+        ..Options::default()
+    })
+    .await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        open.push(asks(&edge).await.unwrap());
+    }
 }
 
 #[tokio::test]
