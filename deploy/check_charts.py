@@ -43,6 +43,8 @@ EVERYTHING = {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
         "scratch": {"enabled": True},
+        "autoscaling": {"extraMetrics": [{"type": "External", "external": {
+            "metric": {"name": "a"}, "target": {"type": "Value", "value": "500m"}}}]},
         "service": {"annotations": {"a": "b"}},
         "serviceAccount": {"annotations": {"a": "b"}},
         "podAnnotations": {"a": "b"},
@@ -75,7 +77,8 @@ BARE = {"process": {"migration": {"enabled": False}, "secrets": {key: None for k
     *(f"SC_SERVICE_SECRETS__{name.upper().replace('-', '_')}" for name in PROCESSES))}}}
 MUTUAL_TLS = {"process": {"tls": {"enabled": True, "secret": "certificates"}}}
 COMBINATIONS = {"defaults": {}, "everything": EVERYTHING, "nothing": NOTHING, "bare": BARE, "mutual TLS": MUTUAL_TLS}
-INGRESS = {"dashboard": {"enabled": True}, "ingress": {"enabled": True, "className": "nginx", "annotations": {"a": "b"}, "tlsSecret": "school-tls"}}
+BEHIND_PROXIES = {"process": {"config": {"SC_HTTP__TRUSTED_PROXIES": "10.0.0.0/8"}}}
+INGRESS = BEHIND_PROXIES | {"dashboard": {"enabled": True}, "ingress": {"enabled": True, "className": "nginx", "annotations": {"a": "b"}, "tlsSecret": "school-tls"}}
 
 REFUSED = {
     "unknown key": {"nope": 1},
@@ -87,6 +90,7 @@ REFUSED = {
     "setting of another program": {"process": {"config": {"PATH": "/tmp"}}},
     "port out of range": {"process": {"ports": {"admin": 70000}}},
     "no image": {"process": {"image": {"repository": ""}}},
+    "an ingress whose clients all have its address": {"ingress": {"enabled": True}},
 }
 
 

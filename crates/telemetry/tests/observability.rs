@@ -17,6 +17,8 @@ const FOREIGN: &[&str] = &[
     "node_memory_MemAvailable_bytes",
     "node_memory_MemTotal_bytes",
     "node_disk_io_time_seconds_total",
+    "node_filesystem_avail_bytes",
+    "node_filesystem_size_bytes",
     "redis_memory_used_bytes",
     "redis_memory_max_bytes",
     "container_cpu_usage_seconds_total",
@@ -191,7 +193,7 @@ fn every_alert_has_its_paragraph_and_the_charts_alerts_are_the_same() {
     }
 }
 
-/// C-OBS-06.
+/// C-OBS-03, C-OBS-06, S-OBS-01.
 #[test]
 fn the_thresholds_are_those_that_were_agreed() {
     let alerts = read("deploy/observability/alerts.yml");
@@ -203,7 +205,9 @@ fn the_thresholds_are_those_that_were_agreed() {
         ("CpuHigh", "> 80"),
         ("MemoryHigh", "> 85"),
         ("DiskBusy", "> 70"),
+        ("DiskFull", "> 80"),
         ("ApiSlow", "> 0.5"),
+        ("RequestsSlow", "> 1"),
         ("ApiErrors", "> 1"),
         ("DatabasePoolFull", "> 80"),
         ("RedisMemoryHigh", "> 70"),

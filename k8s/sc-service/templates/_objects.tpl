@@ -85,6 +85,9 @@ spec:
         target:
           type: Utilization
           averageUtilization: {{ $scaling.targetCPUUtilizationPercentage }}
+    {{- with $scaling.extraMetrics }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   behavior:
     scaleUp:
       stabilizationWindowSeconds: {{ $scaling.scaleUpWindowSeconds }}

@@ -28,6 +28,10 @@ spec:
           expr: histogram_quantile(0.95, sum by (le) (rate(http_request_seconds_bucket{ {{ $job }} }[5m]))) > 0.5
           for: 5m
           labels: { severity: warning }
+        - alert: RequestsSlow
+          expr: 100 * (1 - sum(rate(http_request_seconds_bucket{ {{ $job }}, le="1" }[5m])) / sum(rate(http_request_seconds_count{ {{ $job }} }[5m]))) > 1
+          for: 5m
+          labels: { severity: warning }
         - alert: ApiErrors
           expr: 100 * sum(rate(http_request_seconds_count{ {{ $job }}, status=~"5.." }[5m])) / sum(rate(http_request_seconds_count{ {{ $job }} }[5m])) > 1
           for: 5m
