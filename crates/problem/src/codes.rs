@@ -62,6 +62,7 @@ codes! {
     CONFLICT = "conflict", Conflict, "The state of the resource does not allow this.", "Kaydın durumu buna izin vermiyor.";
     // auth
     INVALID_CREDENTIALS = "invalid_credentials", Unauthenticated, "E-mail address or password is wrong.", "E-posta adresi ya da parola yanlış.";
+    WRONG_PASSWORD = "wrong_password", Invalid, "The current password is wrong.", "Mevcut parola yanlış.";
     TOTP_REQUIRED = "totp_required", Unauthenticated, "A code of the authenticator app is needed.", "Doğrulama uygulamasının kodu gerekli.";
     TOTP_ENABLED = "totp_enabled", Conflict, "A second factor is on already.", "İkinci doğrulama adımı zaten açık.";
     TOTP_NOT_BEGUN = "totp_not_begun", Conflict, "There is no second factor to confirm.", "Onaylanacak bir ikinci doğrulama adımı yok.";

@@ -277,6 +277,10 @@ static DETAILS: &[(&str, &str)] = &[
         "bir saldırganın ilk deneyeceklerinden",
     ),
     (
+        "is not the password of this account",
+        "bu hesabın parolası değil",
+    ),
+    (
         "has to differ from quiet_from",
         "quiet_from değerinden farklı olmalı",
     ),

@@ -51,7 +51,7 @@ async fn an_address_changes_with_the_link_and_not_before() {
     let tokens = school.sign_in("adda@school.test").await;
     let caller = school.caller(&tokens).await;
     let wrong = change_email(&school.auth, &caller, "ada@school.test", "wrong").await;
-    assert_eq!(code_of(wrong), Some("invalid_credentials"));
+    assert_eq!(code_of(wrong), Some("wrong_password"));
     request_password_reset(&school.auth, "adda@school.test")
         .await
         .unwrap();

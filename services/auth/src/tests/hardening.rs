@@ -146,7 +146,7 @@ async fn who_holds_a_session_cannot_find_the_password_out() {
             change_password(&school.auth, &caller, WRONG, "yepyeni bir parola").await,
         ));
     }
-    assert_eq!(answers[9], Some("invalid_credentials"));
+    assert_eq!(answers[9], Some("wrong_password"));
     assert_eq!(answers[10], Some("rate_limited"));
 }
 

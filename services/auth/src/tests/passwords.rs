@@ -86,8 +86,13 @@ async fn a_change_needs_the_password_keeps_this_session_and_voids_links() {
         .unwrap();
     let link = school.reset(&ada).await;
     let caller = school.caller(&own).await;
-    let wrong = change_password(&school.auth, &caller, "another password", NEW).await;
-    assert_eq!(wrong.unwrap_err().code(), &codes::INVALID_CREDENTIALS);
+    let wrong = change_password(&school.auth, &caller, "another password", NEW)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (wrong.code(), wrong.fields()[0].field.as_str()),
+        (&codes::WRONG_PASSWORD, "current_password")
+    );
     change_password(&school.auth, &caller, PASSWORD, NEW)
         .await
         .unwrap();

@@ -49,6 +49,6 @@ pub async fn change_email(
     if sent.await? {
         Ok(())
     } else {
-        Err(current_password::invalid())
+        Err(current_password::wrong())
     }
 }

@@ -41,7 +41,7 @@ pub async fn change_password(app: &Auth, caller: &Caller, current: &str, new: &s
         events::security_changed(&mut tx, id, SecurityChange::Password).await?;
         tx.commit(Some(entries)).await
     });
-    let entries = changed.await?.ok_or_else(current_password::invalid)?;
+    let entries = changed.await?.ok_or_else(current_password::wrong)?;
     revoke::announce(app, &entries).await;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The password of who is signed in, shown once more for what concerns the account itself.
 
 use postgres::WriteTx;
-use problem::{Problem, codes};
+use problem::{FieldError, Problem, codes};
 use time::OffsetDateTime;
 use typed_id::{SessionId, UserId};
 
@@ -32,7 +32,7 @@ impl CurrentPassword {
         if app.passwords.verify(shown, hash).await?.matches {
             return Ok(Self { subject, set_at });
         }
-        Err(invalid())
+        Err(wrong())
     }
 
     /// Under the account's lock: whether it is still the password. Then its owner has all tries again.
@@ -46,6 +46,12 @@ impl CurrentPassword {
     }
 }
 
-pub fn invalid() -> Problem {
-    Problem::new(&codes::INVALID_CREDENTIALS)
+/// Not a 401, which tells a client that its token is no longer good.
+pub fn wrong() -> Problem {
+    let detail = "is not the password of this account";
+    Problem::new(&codes::WRONG_PASSWORD).with_fields(vec![FieldError {
+        field: "current_password".into(),
+        code: codes::WRONG_PASSWORD.name.into(),
+        detail: detail.into(),
+    }])
 }
