@@ -193,8 +193,17 @@ async fn a_second_factor_is_asked_for_once_confirmed_and_no_code_counts_twice() 
     };
     assert_eq!(
         code_of(login(&school.auth, with(&code)).await),
-        Some("invalid_credentials"),
+        Some("wrong_totp_code"),
         "used to confirm"
+    );
+    let guess = SignIn {
+        totp_code: Some("000000"),
+        ..sign_in("ada@school.test", WRONG)
+    };
+    assert_eq!(
+        code_of(login(&school.auth, guess).await),
+        Some("invalid_credentials"),
+        "without the password nothing is said of the factor"
     );
     school.clock.advance(Duration::from_secs(30));
     let next = school.code(&app);
@@ -288,7 +297,7 @@ async fn new_recovery_codes_void_those_of_before() {
     for code in &old[..2] {
         assert_eq!(
             code_of(login(&school.auth, with(code)).await),
-            Some("invalid_credentials")
+            Some("wrong_totp_code")
         );
     }
     login(&school.auth, with(&new[0])).await.unwrap();

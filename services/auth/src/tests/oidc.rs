@@ -383,7 +383,7 @@ async fn who_is_kept_out_stays_out_and_factors_still_count() {
     );
     assert_eq!(
         code_of(finish(&school.auth, with("000000")).await),
-        Some("invalid_credentials")
+        Some("wrong_totp_code")
     );
     let code = school.code(&app);
     let racing = join_all((0..4).map(|_| finish(&school.auth, with(&code)))).await;

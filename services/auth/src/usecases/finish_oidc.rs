@@ -1,5 +1,5 @@
 use contracts::auth::v1::FinishOidcRequest;
-use problem::{Problem, codes};
+use problem::{Code, Problem, codes};
 use serde_json::json;
 use time::Duration;
 use typed_id::{SessionId, UserId};
@@ -22,6 +22,7 @@ use crate::storage::{sign_in_tries, users};
 enum Outcome {
     Begun(Box<Holder>, SessionId),
     CodeMissing,
+    CodeWrong,
     Refused,
 }
 
@@ -113,7 +114,7 @@ async fn sign_in(app: &Auth, shown: &Shown, user: UserId, code: Option<&str>) ->
             };
             if !second_factor::take(&mut tx, &sealer, user, &code).await? {
                 oidc_sign_ins::wait_for_code(&mut *tx, &state, user).await?;
-                return Ok(tx.commit(Outcome::Refused).await?);
+                return Ok(tx.commit(Outcome::CodeWrong).await?);
             }
             sign_in_tries::reset(&mut *tx, &subject).await?;
         }
@@ -124,11 +125,14 @@ async fn sign_in(app: &Auth, shown: &Shown, user: UserId, code: Option<&str>) ->
     match begun.await? {
         Outcome::Begun(holder, session) => holder.tokens(app, session, refresh_token, device_token),
         Outcome::CodeMissing => Err(Problem::new(&codes::TOTP_REQUIRED)),
-        Outcome::Refused => {
-            failed(app, &shown.provider, Some(user)).await?;
-            Err(Problem::new(&codes::INVALID_CREDENTIALS))
-        }
+        Outcome::CodeWrong => Err(refused(app, shown, user, &codes::WRONG_TOTP_CODE).await?),
+        Outcome::Refused => Err(refused(app, shown, user, &codes::INVALID_CREDENTIALS).await?),
     }
+}
+
+async fn refused(app: &Auth, shown: &Shown, user: UserId, code: &'static Code) -> Result<Problem, Problem> {
+    failed(app, &shown.provider, Some(user)).await?;
+    Ok(Problem::new(code))
 }
 
 async fn failed(app: &Auth, provider: &str, user: Option<UserId>) -> Result<(), Problem> {

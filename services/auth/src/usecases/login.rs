@@ -1,4 +1,4 @@
-use problem::{Problem, codes};
+use problem::{Code, Problem, codes};
 use serde_json::json;
 use time::Duration;
 use typed_id::SessionId;
@@ -27,10 +27,12 @@ enum Outcome {
     Begun(Box<Holder>, SessionId),
     /// The password is right and the second factor is missing.
     CodeMissing,
+    CodeWrong,
     Refused,
 }
 
-/// Signs in with a password, and a second factor where there is one. Whatever was wrong, the answer and its time are the same.
+/// Signs in with a password, and a second factor where there is one. Whatever was wrong, the answer and its time are the same; only
+/// who has shown the right password learns that the factor is missing or wrong.
 pub async fn login(app: &Auth, shown: SignIn<'_>) -> Result<Tokens, Problem> {
     let place = Place::here();
     let email_key = email::key(shown.email);
@@ -46,7 +48,7 @@ pub async fn login(app: &Auth, shown: SignIn<'_>) -> Result<Tokens, Problem> {
         .filter(|found| verified.matches && found.is_active)
         .cloned()
     else {
-        return Err(refused(app, found.as_ref()).await?);
+        return Err(refused(app, found.as_ref(), &codes::INVALID_CREDENTIALS).await?);
     };
     let new_hash = if verified.outdated {
         Some(app.passwords.hash(shown.password).await?)
@@ -72,7 +74,7 @@ pub async fn login(app: &Auth, shown: SignIn<'_>) -> Result<Tokens, Problem> {
                 return Ok(tx.rollback(Outcome::CodeMissing).await?);
             };
             if !second_factor::take(&mut tx, &sealer, user.user_id, &code).await? {
-                return Ok(tx.rollback(Outcome::Refused).await?);
+                return Ok(tx.rollback(Outcome::CodeWrong).await?);
             }
         }
         if let (Some(new), Some(old)) = (&new_hash, &user.hash) {
@@ -85,7 +87,8 @@ pub async fn login(app: &Auth, shown: SignIn<'_>) -> Result<Tokens, Problem> {
     match begun.await? {
         Outcome::Begun(holder, session) => holder.tokens(app, session, refresh_token, device_token),
         Outcome::CodeMissing => Err(Problem::new(&codes::TOTP_REQUIRED)),
-        Outcome::Refused => Err(refused(app, found.as_ref()).await?),
+        Outcome::CodeWrong => Err(refused(app, found.as_ref(), &codes::WRONG_TOTP_CODE).await?),
+        Outcome::Refused => Err(refused(app, found.as_ref(), &codes::INVALID_CREDENTIALS).await?),
     }
 }
 
@@ -109,7 +112,7 @@ fn subject(
 }
 
 /// Written for unknown addresses too: an account must not show by the time of a commit.
-async fn refused(app: &Auth, found: Option<&Credentials>) -> Result<Problem, Problem> {
+async fn refused(app: &Auth, found: Option<&Credentials>, code: &'static Code) -> Result<Problem, Problem> {
     let act = match found {
         Some(found) => Act::on_user("sign_in.failed", found.user_id),
         None => Act {
@@ -122,5 +125,5 @@ async fn refused(app: &Auth, found: Option<&Credentials>) -> Result<Problem, Pro
     audit::record(app.db.primary(), Actor::NOBODY, act, app.clock.now())
         .await
         .map_err(postgres::problem_of)?;
-    Ok(Problem::new(&codes::INVALID_CREDENTIALS))
+    Ok(Problem::new(code))
 }
