@@ -145,6 +145,8 @@ async fn seats_are_exact_and_prerequisites_hold() {
     let path = format!("/api/v1/courses/{}/enroll", text(&next, "id"));
     let ahead = students[0].api.post(&path, json!({})).await;
     assert_eq!((ahead.status, ahead.code()), (409, "prerequisite_missing"));
+    let needed = json!([{"id": small["id"], "title": "Small"}]);
+    assert_eq!(ahead.body["missing_prerequisites"], needed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Problems on the wire between our processes: gRPC status with `google.rpc` details.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
@@ -14,7 +15,11 @@ impl From<Problem> for Status {
     fn from(problem: Problem) -> Self {
         problem.log();
         let mut details = ErrorDetails::new();
-        details.set_error_info(problem.code.name, DOMAIN, std::collections::HashMap::new());
+        let members = problem.members.iter();
+        let members: HashMap<String, String> = members
+            .map(|(name, value)| (name.clone(), value.to_string()))
+            .collect();
+        details.set_error_info(problem.code.name, DOMAIN, members);
         for field in &problem.fields {
             // BadRequest has no place for a rule's code, so that it leads the description.
             details.add_bad_request_violation(&field.field, format!("{}: {}", field.code, field.detail));
@@ -34,8 +39,10 @@ impl From<Status> for Problem {
         let named = details
             .error_info()
             .filter(|info| info.domain == DOMAIN)
-            .and_then(|info| codes::by_name(&info.reason));
-        let Some(code) = named else { return foreign(status) };
+            .and_then(|info| Some((codes::by_name(&info.reason)?, &info.metadata)));
+        let Some((code, members)) = named else {
+            return foreign(status);
+        };
         let fields = details
             .bad_request()
             .map(|bad| &bad.field_violations[..])
@@ -54,6 +61,10 @@ impl From<Status> for Problem {
                     detail: detail.to_owned(),
                 }
             })
+            .collect();
+        problem.members = members
+            .iter()
+            .filter_map(|(name, json)| Some((name.clone(), serde_json::from_str(json).ok()?)))
             .collect();
         problem.retry_after = details.retry_info().and_then(|info| info.retry_delay);
         if status.message() != code.en {
@@ -92,6 +103,8 @@ fn foreign(status: Status) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -106,17 +119,21 @@ mod tests {
     }
 
     #[test]
-    fn fields_and_detail_survive_the_wire() {
+    fn fields_detail_and_members_survive_the_wire() {
         let fields = vec![FieldError {
             field: "options[2].text".into(),
             code: "string.min_len".into(),
             detail: "at least 1: not 0".into(),
         }];
+        let courses = json!([{"id": "1", "title": "Türev: \"I\""}]);
         let got = Problem::from(Status::from(
-            Problem::invalid_fields(fields.clone()).with_detail("look below"),
+            Problem::invalid_fields(fields.clone())
+                .with_detail("look below")
+                .with_member("courses", courses.clone()),
         ));
         assert_eq!(got.fields(), fields);
         assert_eq!(got.detail(), Some("look below"));
+        assert_eq!(got.members()["courses"], courses);
     }
 
     #[test]

@@ -28,6 +28,8 @@ struct Body<'a> {
     code: &'a str,
     request_id: &'a str,
     errors: Vec<ErrorItem<'a>>,
+    #[serde(flatten)]
+    members: &'a serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +68,7 @@ pub fn to_response(problem: &Problem, context: &AnswerContext) -> Response<Bytes
                 detail: told(&f.detail, context.language),
             })
             .collect(),
+        members: &problem.members,
     };
     // Serialising plain strings and a number cannot fail.
     let json = serde_json::to_vec(&body).unwrap_or_default();
@@ -129,6 +132,15 @@ mod tests {
         let body: serde_json::Value = serde_json::from_slice(to_response(&problem, &context).body()).unwrap();
         assert_eq!(body["detail"], "sıkıştırılmış gövde kabul edilmez");
         assert_eq!(body["errors"][0]["detail"], "en çok 200 karakter olmalı");
+    }
+
+    #[test]
+    fn a_member_of_its_own_stands_beside_the_others() {
+        let problem = Problem::new(&codes::PREREQUISITE_MISSING).with_member("missing", vec!["a", "b"]);
+        let answer = to_response(&problem, &AnswerContext::default());
+        let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(body["missing"], serde_json::json!(["a", "b"]));
+        assert_eq!(body["code"], "prerequisite_missing");
     }
 
     #[test]

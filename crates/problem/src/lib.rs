@@ -12,6 +12,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 pub use codes::Code;
 pub use http_answer::{AnswerContext, to_response};
 pub use kind::Kind;
@@ -74,6 +76,7 @@ pub struct Problem {
     code: &'static Code,
     detail: Option<String>,
     fields: Vec<FieldError>,
+    members: Map<String, Value>,
     retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -84,6 +87,7 @@ impl Problem {
             code,
             detail: None,
             fields: Vec::new(),
+            members: Map::new(),
             retry_after: None,
             source: None,
         }
@@ -128,6 +132,13 @@ impl Problem {
         self
     }
 
+    /// A member of the answer beside those that every problem has (RFC 9457, section 3.2): what a program needs besides the code.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
@@ -154,6 +165,10 @@ impl Problem {
 
     pub fn fields(&self) -> &[FieldError] {
         &self.fields
+    }
+
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
     }
 
     pub fn retry_after(&self) -> Option<Duration> {

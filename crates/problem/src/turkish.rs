@@ -220,6 +220,7 @@ static DETAILS: &[(&str, &str)] = &[
         "An enrolment that is {} cannot become {}.",
         "{} durumundaki kayıt {} durumuna geçemez.",
     ),
+    ("Complete first: {}.", "Önce tamamlanması gereken: {}."),
     (
         "a OneRoster package is a zip file, and CSV is none",
         "OneRoster paketi bir zip dosyasıdır, CSV değildir",

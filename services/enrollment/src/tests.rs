@@ -368,6 +368,8 @@ async fn who_comes_back_or_lacks_a_prerequisite_is_told_so() {
     let ada = student(ada.id);
     let refused = enroll(&school.app, &ada, advanced.id, None).await.unwrap_err();
     assert_eq!(refused.code().name, "prerequisite_missing");
+    let needed = serde_json::json!([{"id": school.course.id.to_string(), "title": school.course.title}]);
+    assert_eq!(refused.members()["missing_prerequisites"], needed);
     let first = enroll(&school.app, &ada, school.course.id, None).await.unwrap();
     drop_course(&school.app, &ada, school.course.id).await.unwrap();
     let again = enroll(&school.app, &ada, school.course.id, None).await.unwrap();

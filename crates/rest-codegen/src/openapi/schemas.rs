@@ -240,6 +240,15 @@ fn problem() -> Value {
                     "field": {"type": "string"}, "code": {"type": "string"}, "detail": {"type": "string"},
                 },
             }},
+            "missing_prerequisites": {
+                "type": "array",
+                "description": "Only of `prerequisite_missing`: what has to be completed first. The title is empty where the caller may not see the course.",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "title"],
+                    "properties": {"id": {"type": "string", "format": "uuid"}, "title": {"type": "string"}},
+                },
+            },
         },
     })
 }

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use sqlx::{PgConnection, PgExecutor};
 use typed_id::{CourseId, UserId};
 use uuid::Uuid;
@@ -71,6 +73,20 @@ pub async fn lock(db: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Course>, sq
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(Course::from).collect())
+}
+
+/// Titles of those of the courses that students may see.
+pub async fn open_titles(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, String>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT id, title FROM enrollment.courses WHERE id = ANY ($1) AND is_published AND NOT is_archived",
+        ids,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.title)).collect())
 }
 
 /// Locks the course against a change of its seats and gives its seat limit. With a limit, enrolments of the course take turns.

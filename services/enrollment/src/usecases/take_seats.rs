@@ -52,14 +52,14 @@ pub struct Enrolled {
     pub is_new: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("as far as is known here, the course is not open")]
     NotOpen,
     #[error("as far as is known here, the address is not verified")]
     NotVerified,
-    #[error("a course that has to be completed before is not")]
-    PrerequisiteMissing,
+    #[error("courses that have to be completed before are not")]
+    PrerequisiteMissing(Vec<Uuid>),
     #[error("all seats of the course are taken")]
     CourseFull,
     #[error("the enrolment is suspended")]
@@ -74,7 +74,7 @@ impl From<Refused> for Problem {
             Refused::Section(refusal) => return refusal.into(),
             Refused::NotOpen => &codes::NOT_FOUND,
             Refused::NotVerified => &codes::EMAIL_NOT_VERIFIED,
-            Refused::PrerequisiteMissing => &codes::PREREQUISITE_MISSING,
+            Refused::PrerequisiteMissing(_) => &codes::PREREQUISITE_MISSING,
             Refused::CourseFull => &codes::COURSE_FULL,
             Refused::Suspended => &codes::ENROLLMENT_SUSPENDED,
         })
@@ -214,9 +214,15 @@ impl Known {
             if !self.verified.contains(&one.user_id) {
                 return Err(Refused::NotVerified);
             }
-            let has_completed = |course: &Uuid| self.completed.contains(&(one.user_id.0, *course));
-            if !course.prerequisite_ids.iter().all(has_completed) {
-                return Err(Refused::PrerequisiteMissing);
+            let is_missing = |needed: &&Uuid| !self.completed.contains(&(one.user_id.0, **needed));
+            let missing: Vec<Uuid> = course
+                .prerequisite_ids
+                .iter()
+                .filter(is_missing)
+                .copied()
+                .collect();
+            if !missing.is_empty() {
+                return Err(Refused::PrerequisiteMissing(missing));
             }
         }
         let (offers, seats) = (
@@ -366,7 +372,7 @@ fn answers(
     let answer = |(one, taken): (&Application, &Result<Step, Refused>)| {
         let taken = match taken {
             Ok(taken) => taken,
-            Err(refused) => return Ok(Err(*refused)),
+            Err(refused) => return Ok(Err(refused.clone())),
         };
         let key = (one.user_id, one.course_id);
         let enrollment = changed.get(&key).or_else(|| known.enrolled.get(&key));
