@@ -1,6 +1,7 @@
 //! The edge: every error is a problem document, and Redis may be away or frozen.
 
 use dev_stack::servers::PrivateRedis;
+use journeys::api::text;
 use journeys::people::{PASSWORD, admin, student};
 use journeys::{Answer, Stack, StackOptions};
 use reqwest::Method;
@@ -238,6 +239,11 @@ async fn a_key_counts_before_signing_in_and_for_secrets() {
     let first = create().await.expect(201);
     let again = create().await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let at = format!(
+        "/api/v1/service-accounts/{}",
+        text(&first["service_account"], "id")
+    );
+    assert_eq!(again.header("location"), Some(at.as_str()));
     let again = again.expect(201);
     assert!(
         again["client_secret"]

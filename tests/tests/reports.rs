@@ -114,11 +114,13 @@ async fn staff_read_what_happened_and_take_it_home_as_a_file() {
         deniz.api.post(&reports, json!({"kind": "gossip"})).await.status,
         422
     );
-    let begun = deniz
-        .api
-        .post(&reports, json!({"kind": "results"}))
-        .await
-        .expect(202);
+    let begun = deniz.api.post(&reports, json!({"kind": "results"})).await;
+    let location = begun.header("location").map(str::to_owned);
+    let begun = begun.expect(202);
+    assert_eq!(
+        location,
+        Some(format!("/api/v1/operations/{}", text(&begun, "id")))
+    );
     let result = made(&stack, &deniz, &begun).await;
     let (kind, content) = download(&deniz, &result).await;
     assert_eq!(kind, "text/csv; charset=utf-8");

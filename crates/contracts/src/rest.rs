@@ -25,7 +25,7 @@ pub trait Rest: Rpc {
         false
     }
 
-    /// The `Location` of what was created.
+    /// The `Location` of what was created, or goes on.
     fn location(_response: &Self::Response) -> Option<String> {
         None
     }

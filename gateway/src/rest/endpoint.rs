@@ -20,7 +20,7 @@ pub struct Endpoint {
 
 /// What a service answered.
 pub struct Answer {
-    /// The `Location` of what was created.
+    /// The `Location` of what was created, or goes on.
     pub location: Option<String>,
     pub content: Content,
 }

@@ -28,7 +28,7 @@ pub fn reply(
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let own = response.headers_mut();
-    if status == StatusCode::CREATED
+    if matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED)
         && let Some(location) = &answer.location
     {
         own.insert(
