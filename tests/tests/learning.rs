@@ -16,9 +16,10 @@ async fn who_completes_a_course_keeps_its_content_and_may_go_on_to_the_next() {
     );
     let first = text(&course(&deniz, "Matematik I").await, "id").to_owned();
     let next = text(&course(&deniz, "Matematik II").await, "id").to_owned();
-    let prerequisites = json!({"prerequisites": {"course_ids": [first]}});
+    let prerequisites = json!({"prerequisite_ids": [first]});
     let path = format!("/api/v1/courses/{next}");
-    deniz.api.patch(&path, prerequisites).await.expect(200);
+    let changed = deniz.api.patch(&path, prerequisites).await.expect(200);
+    assert_eq!(changed["prerequisite_ids"], json!([first]));
     let topics = format!("/api/v1/courses/{first}/topics");
     let topic = deniz.api.post(&topics, json!({"title": "Limit"})).await;
     let videos = format!("/api/v1/courses/{first}/videos");

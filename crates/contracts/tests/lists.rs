@@ -1,5 +1,6 @@
 //! Messages that are arrays in JSON: an empty one is not the same as none.
 
+use contracts::catalog::v1::rpc::UpdateCourse;
 use contracts::exam::v1::rpc::{UpdateExam, UpdateQuestion};
 use contracts::exam::v1::{Draw, DrawList, UpdateExamRequest};
 use contracts::{Rest, RestInput};
@@ -37,6 +38,8 @@ fn an_empty_list_is_told_from_none() {
     assert_eq!(json["draw"], serde_json::json!([{"tag": "geo", "count": 2}]));
     let tags = bind::<UpdateQuestion>(r#"{"tags": []}"#).unwrap().tags;
     assert_eq!(tags.map(|tags| tags.items.len()), Some(0));
+    let needed = bind::<UpdateCourse>(r#"{"prerequisite_ids": []}"#).unwrap();
+    assert_eq!(needed.prerequisite_ids.map(|all| all.items.len()), Some(0));
 }
 
 #[test]
@@ -46,4 +49,6 @@ fn faults_in_it_are_named_as_those_of_an_array() {
     let many = vec![serde_json::json!({"tag": "geo", "count": 2}); 51];
     assert_eq!(field(&serde_json::json!({ "draw": many }).to_string()), "draw");
     assert!(bind::<UpdateExam>(r#"{"draw": {"items": []}}"#).is_err());
+    let fault = bind::<UpdateCourse>(r#"{"prerequisite_ids": ["nonsense"]}"#).unwrap_err();
+    assert_eq!(fault.fields()[0].field, "prerequisite_ids[0]");
 }

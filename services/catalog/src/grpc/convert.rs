@@ -73,9 +73,11 @@ pub fn new_course(
 }
 
 pub fn course_changes(req: proto::UpdateCourseRequest) -> Result<change_course::Changes, Problem> {
-    let prerequisites = req
-        .prerequisites
-        .map(|all| uuids("prerequisites.course_ids", &all.course_ids));
+    let prerequisites = match (req.prerequisite_ids, req.prerequisites) {
+        (Some(all), _) => Some(uuids("prerequisite_ids", &all.items)?),
+        (None, Some(all)) => Some(uuids("prerequisites.course_ids", &all.course_ids)?),
+        (None, None) => None,
+    };
     Ok(change_course::Changes {
         title: req.title,
         description: req.description,
@@ -83,7 +85,7 @@ pub fn course_changes(req: proto::UpdateCourseRequest) -> Result<change_course::
         code: req.code,
         academic_year: req.academic_year,
         seat_limit: req.seat_limit.map(|limit| Some(limit).filter(|limit| *limit > 0)),
-        prerequisite_ids: prerequisites.transpose()?,
+        prerequisite_ids: prerequisites,
         teacher_id: optional("teacher_id", req.teacher_id.as_deref())?,
     })
 }
@@ -268,5 +270,29 @@ impl From<Category> for proto::Category {
             created_at: Some(timestamp(category.created_at)),
             updated_at: Some(timestamp(category.updated_at)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prerequisites_are_named_as_the_course_names_them_and_as_before() {
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let wanted = |list: Option<Vec<Uuid>>, before: Option<Uuid>| {
+            let request = proto::UpdateCourseRequest {
+                prerequisite_ids: list.map(|ids| proto::PrerequisiteList { items: texts(&ids) }),
+                prerequisites: before.map(|id| proto::Prerequisites {
+                    course_ids: texts(&[id]),
+                }),
+                ..proto::UpdateCourseRequest::default()
+            };
+            course_changes(request).unwrap().prerequisite_ids
+        };
+        assert_eq!(wanted(None, None), None);
+        assert_eq!(wanted(Some(Vec::new()), None), Some(Vec::new()));
+        assert_eq!(wanted(None, Some(other)), Some(vec![other]));
+        assert_eq!(wanted(Some(vec![one]), Some(other)), Some(vec![one]));
     }
 }
