@@ -130,7 +130,7 @@ impl Iterator for Enrollments<'_> {
                     Err(fault) => Err(fault),
                 },
             };
-            return Some(read);
+            return Some(read.map_err(|fault| row.named(fault)));
         }
     }
 }

@@ -10,6 +10,8 @@ pub struct RowFault {
     pub column: &'static str,
     pub code: &'static str,
     pub detail: String,
+    /// Whose row it is, as the file spells it; empty where the row has no address.
+    pub email: String,
 }
 
 impl RowFault {
@@ -24,6 +26,7 @@ impl RowFault {
             column,
             code,
             detail: detail.into(),
+            email: String::new(),
         }
     }
 }

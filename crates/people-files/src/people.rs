@@ -79,7 +79,7 @@ impl Iterator for People<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let person = match self.table.next_row()? {
-            Ok(row) => person(&row),
+            Ok(row) => person(&row).map_err(|fault| row.named(fault)),
             Err(fault) => Err(fault),
         };
         Some(person.and_then(|person| {
@@ -88,7 +88,11 @@ impl Iterator for People<'_> {
                 return Ok(person);
             }
             let detail = format!("the address is in line {first} already");
-            Err(RowFault::new(person.line, "email", "email_repeated", detail))
+            let fault = RowFault::new(person.line, "email", "email_repeated", detail);
+            Err(RowFault {
+                email: person.email,
+                ..fault
+            })
         }))
     }
 }

@@ -11,6 +11,8 @@ use crate::text;
 
 /// A row of more bytes is a fault; the largest honest one is a hundredth of it.
 const MAX_ROW_BYTES: usize = 64 << 10;
+/// No address is longer.
+const MAX_EMAIL_BYTES: usize = 254;
 
 pub(crate) struct Table<'a> {
     reader: Reader<Cursor<Cow<'a, [u8]>>>,
@@ -127,6 +129,11 @@ impl<'a> Table<'a> {
     }
 
     fn row(&self) -> Result<Row<'_>, RowFault> {
+        let row = Row {
+            columns: &self.columns,
+            record: &self.record,
+            line: self.line,
+        };
         let mut beyond = self.record.iter().skip(self.columns.len());
         if beyond.any(|value| !value.trim().is_empty()) {
             let detail = format!(
@@ -134,13 +141,9 @@ impl<'a> Table<'a> {
                 self.record.len(),
                 self.columns.len()
             );
-            return Err(RowFault::new(self.line, "", "too_many_values", detail));
+            return Err(row.named(RowFault::new(self.line, "", "too_many_values", detail)));
         }
-        Ok(Row {
-            columns: &self.columns,
-            record: &self.record,
-            line: self.line,
-        })
+        Ok(row)
     }
 
     /// Whether there is one more that is not empty.
@@ -208,13 +211,26 @@ impl<'a> Row<'a> {
         RowFault::new(self.line, column.name(), code, detail)
     }
 
-    /// The address, also where it is the user's name.
-    pub(crate) fn email(&self) -> Result<String, RowFault> {
+    /// The fault with the row's address, where something stands there that may be one.
+    pub(crate) fn named(&self, fault: RowFault) -> RowFault {
+        let is_told = |email: &&str| {
+            email.contains('@') && email.len() <= MAX_EMAIL_BYTES && !email.chars().any(char::is_control)
+        };
+        let email = self.address().filter(is_told).unwrap_or_default().to_owned();
+        RowFault { email, ..fault }
+    }
+
+    /// What stands for the address, also where it is the user's name.
+    fn address(&self) -> Option<&'a str> {
         let name = || self.get(Column::Username).filter(|name| name.contains('@'));
-        let Some(email) = self.get(Column::Email).or_else(name) else {
+        self.get(Column::Email).or_else(name)
+    }
+
+    pub(crate) fn email(&self) -> Result<String, RowFault> {
+        let Some(email) = self.address() else {
             return Err(self.fault(Column::Email, "email_missing", "there is no address"));
         };
-        let is_sound = email.len() <= 254
+        let is_sound = email.len() <= MAX_EMAIL_BYTES
             && !email.chars().any(|c| c.is_whitespace() || c.is_control())
             && email
                 .rsplit_once('@')

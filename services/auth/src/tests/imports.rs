@@ -127,6 +127,9 @@ async fn lines_are_taken_changed_or_refused_one_by_one() {
             (7, "refused")
         ]
     );
+    // Also where the file itself could not be read so.
+    assert_eq!(lines[5]["code"], "email.email_repeated");
+    assert_eq!(lines[5]["email"], "ŞULE@school.test");
     let users = school.events::<UserUpdated>().await;
     let ada = users.last().unwrap();
     assert_eq!(

@@ -173,7 +173,7 @@ pub async fn run(app: &Auth, claimed: Claimed, stop: &CancellationToken) -> Resu
 fn of_fault(fault: &RowFault) -> Line {
     Line {
         line: fault.line,
-        email: String::new(),
+        email: fault.email.clone(),
         outcome: "refused",
         code: format!("{}.{}", fault.column, fault.code),
         detail: fault.detail.clone(),

@@ -151,8 +151,8 @@ fn read(course: CourseId, source: &Source) -> Result<(Vec<Wanted>, Vec<RowReport
             }
             Err(fault) => reports.push(RowReport {
                 line: fault.line,
-                email: String::new(),
                 outcome: Outcome::refused(fault.code, fault.detail),
+                email: fault.email,
             }),
         }
     }
