@@ -347,6 +347,14 @@ async fn a_teacher_enrols_a_class_from_a_file() {
         (&json!(2), &json!(1)),
         "{raw}"
     );
+    let body = json!({"format": "csv", "content": content});
+    let turkish = [("accept-language", "tr")];
+    let told = deniz
+        .api
+        .send(reqwest::Method::POST, &path, Some(body), &turkish)
+        .await
+        .expect(200);
+    assert_eq!(told["rows"][1]["detail"], "Böyle bir kullanıcı yok.");
     let mut found: Vec<_> = roster().await;
     found.sort_by_key(|one| one["full_name"].to_string());
     let found: Vec<_> = found

@@ -285,6 +285,14 @@ async fn questions_are_imported_through_the_api() {
         (&tried["dry_run"], &tried["imported"], &tried["faults"][0]["line"]),
         (&json!(true), &json!(0), &json!(3))
     );
+    let path = format!("{import}?dry_run=true");
+    let turkish = [("accept-language", "tr")];
+    let told = deniz
+        .api
+        .send(Method::POST, &path, Some(bank.clone()), &turkish)
+        .await
+        .expect(200);
+    assert_eq!(told["faults"][0]["detail"], "eşleştirme sorusu desteklenmiyor");
     let mut partly = bank;
     partly["skip_faulty"] = json!(true);
     let done = deniz.api.post(&import, partly).await.expect(200);

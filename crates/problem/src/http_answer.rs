@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, W
 use http::{HeaderValue, Response};
 use serde::Serialize;
 
-use crate::{Kind, Language, Problem, turkish};
+use crate::{Kind, Language, Problem};
 
 /// What an answer needs to know of the request.
 #[derive(Debug, Clone, Default)]
@@ -39,14 +39,6 @@ struct ErrorItem<'a> {
     detail: Cow<'a, str>,
 }
 
-/// The detail in the language, as far as it is known there.
-fn told(detail: &str, language: Language) -> Cow<'_, str> {
-    match language {
-        Language::En => detail.into(),
-        Language::Tr => turkish::of(detail).map_or(detail.into(), Into::into),
-    }
-}
-
 /// The answer to the client. Logging is the caller's, as it may have come over gRPC and been logged there.
 pub fn to_response(problem: &Problem, context: &AnswerContext) -> Response<Bytes> {
     let status = problem.kind().http_status();
@@ -55,7 +47,7 @@ pub fn to_response(problem: &Problem, context: &AnswerContext) -> Response<Bytes
         r#type: format!("urn:student-coaching:problem:{}", problem.code.name),
         title,
         status: status.as_u16(),
-        detail: told(problem.detail.as_deref().unwrap_or(title), context.language),
+        detail: context.language.tell(problem.detail.as_deref().unwrap_or(title)),
         instance: &context.instance,
         code: problem.code.name,
         request_id: &context.request_id,
@@ -65,7 +57,7 @@ pub fn to_response(problem: &Problem, context: &AnswerContext) -> Response<Bytes
             .map(|f| ErrorItem {
                 field: &f.field,
                 code: &f.code,
-                detail: told(&f.detail, context.language),
+                detail: context.language.tell(&f.detail),
             })
             .collect(),
         members: &problem.members,

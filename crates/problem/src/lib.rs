@@ -52,6 +52,14 @@ impl Language {
         best.1
     }
 
+    /// The detail in this language, as far as it is known there.
+    pub fn tell(self, detail: &str) -> Cow<'_, str> {
+        match self {
+            Self::En => detail.into(),
+            Self::Tr => turkish::of(detail).map_or(detail.into(), Into::into),
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::En => "en",

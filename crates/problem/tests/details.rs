@@ -13,6 +13,20 @@ const SAYINGS: &[&str] = &[
     "refuse(",
     "malformed(",
     "let detail = ",
+    // Of rows and questions of files.
+    "header_fault(",
+    "row.fault(",
+    "self.fault(",
+    "Outcome::refused(",
+    ": Refusal = (",
+    "Err((",
+    "let message = ",
+    "Problem::unsupported(",
+    "Problem::syntax(",
+    "Problem::no_answer(",
+    "Problem::too_large(",
+    "Problem::encoding(",
+    "Problem::empty(",
 ];
 
 /// Folders whose sources say nothing to clients.

@@ -112,7 +112,7 @@ fn question(source: &str, category: Option<&str>, notes: &Notes) -> Result<Quest
     };
     if text::split_at(answers, '{').is_some() || text::split_at(after, '{').is_some() {
         return Err(Problem::syntax(
-            "a second opening brace; within a text it is written \\{",
+            "a second opening brace; within a text it has a backslash before it",
         ));
     }
     let (markup, before) = text::markup(before);

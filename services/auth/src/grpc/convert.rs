@@ -144,6 +144,11 @@ impl From<Entry> for proto::AuditEntry {
 impl From<Operation> for proto::Operation {
     fn from(operation: Operation) -> Self {
         let code = problem::codes::by_name(&operation.fault);
+        let language = request_context::with(|context| context.language);
+        let fault = match code {
+            Some(code) => code.text(language).to_owned(),
+            None => language.tell(&operation.fault).into_owned(),
+        };
         let result_path = if operation.has_result {
             format!("/api/v1/operations/{}/result", operation.id)
         } else {
@@ -159,7 +164,7 @@ impl From<Operation> for proto::Operation {
             finished_at: operation.finished_at.map(timestamp),
             result_path,
             fault_code: code.map_or("", |code| code.name).to_owned(),
-            fault: code.map_or(operation.fault, |code| code.en.to_owned()),
+            fault,
         }
     }
 }

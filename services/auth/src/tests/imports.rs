@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contracts::auth::v1::ImportUsersRequest;
 use contracts::events::v1::{UserErased, UserPasswordResetRequested, UserRegistered, UserUpdated};
+use problem::Language;
+use request_context::RequestContext;
 use serde_json::{Value, json};
 use test_support::count_queries;
 
@@ -147,6 +149,31 @@ async fn lines_are_taken_changed_or_refused_one_by_one() {
             .count("SELECT count(*) FROM auth.users WHERE NOT is_active")
             .await,
         1
+    );
+}
+
+#[tokio::test]
+async fn a_report_speaks_the_language_of_whoever_began_it() {
+    let school = School::open().await;
+    school.user("admin@school.test", "admin").await;
+    let root = school.caller(&school.sign_in("admin@school.test").await).await;
+    let turkish = RequestContext {
+        language: Language::Tr,
+        ..RequestContext::default()
+    };
+    let text = "email,full_name,role\nkimse,Kimse,student\nroot@school.test,Kök,admin\n";
+    let begun = request_context::scope(turkish, import_users(&school.auth, &root, file(text)));
+    let begun = begun.await.unwrap();
+    assert!(work_once(&school.auth).await.unwrap());
+    let report = result(&school.auth, &root, begun.id, 0).await.unwrap();
+    let report: Value = serde_json::from_slice(&report.content).unwrap();
+    let told = |line: usize| report["lines"][line]["detail"].as_str().unwrap();
+    assert_eq!(
+        (told(0), told(1)),
+        (
+            "bu bir e-posta adresi değil",
+            "okulun admin dışındaki rollerinden biri olmalı"
+        )
     );
 }
 

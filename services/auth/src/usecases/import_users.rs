@@ -11,7 +11,7 @@ use contracts::auth::v1::ImportUsersRequest;
 use event_bus::outbox;
 use people_files::{People, PersonRow, RowFault};
 use postgres::{WriteError, WriteTx};
-use problem::{Problem, codes};
+use problem::{Language, Problem, codes};
 use serde::Serialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,9 @@ pub async fn import_users(
     let mut options = asked.clone();
     // For what is told of the accounts, later on.
     options["impersonator_id"] = json!(actor.impersonator);
+    // And to whom the report is.
+    let language = request_context::with(|context| context.language);
+    options["language"] = json!(language.as_str());
     let new = NewOperation {
         subject: None,
         id: typed_id::new_uuid(now),
@@ -121,6 +124,8 @@ pub async fn import_users(
 pub async fn run(app: &Auth, claimed: Claimed, stop: &CancellationToken) -> Result<Vec<u8>, Problem> {
     let option = |name: &str| claimed.options[name].as_bool().unwrap_or_default();
     let (dry_run, invite) = (option("dry_run"), option("send_invitations"));
+    let language = claimed.options["language"].as_str().unwrap_or_default();
+    let language = Language::from_accept_language(language);
     let bytes = claimed.input.unwrap_or_default();
     let unreadable = |fault: RowFault| Problem::invalid_field("content", "file.unreadable", fault.detail);
     let people = People::new(&bytes, email::key).map_err(unreadable)?;
@@ -163,6 +168,9 @@ pub async fn run(app: &Auth, claimed: Claimed, stop: &CancellationToken) -> Resu
         forget_departments(app).await;
     }
     report.lines.sort_by_key(|line| line.line);
+    for line in report.lines.iter_mut().filter(|line| line.outcome == "refused") {
+        line.detail = language.tell(&line.detail).into_owned();
+    }
     let count = |outcome: &str| report.lines.iter().filter(|line| line.outcome == outcome).count();
     (report.created, report.updated) = (count("created"), count("updated"));
     (report.unchanged, report.deactivated) = (count("unchanged"), count("deactivated"));

@@ -119,7 +119,7 @@ pub async fn import_enrollments(
 
 /// Rows about the course, and reports on those that are not taken.
 fn read(course: CourseId, source: &Source) -> Result<(Vec<Wanted>, Vec<RowReport>), Problem> {
-    let unreadable = |fault: RowFault| Problem::invalid_field("content", fault.code, fault.to_string());
+    let unreadable = |fault: RowFault| Problem::invalid_field("content", fault.code, fault.detail);
     let rows: Vec<_> = Enrollments::new(&source.bytes)
         .map_err(unreadable)?
         .take(MAX_ROWS + 1)
