@@ -197,6 +197,7 @@ async fn a_learner_watches_and_sits_an_exam() {
     no_key(&resumed);
     let open = ada.api.get(&format!("{at}/result")).await.expect(200);
     assert_eq!((&open["score"], &open["questions"]), (&Value::Null, &json!([])));
+    assert_eq!(open["answered"], 3);
 
     let receipt = ada.api.post(&format!("{at}/submit"), json!({})).await.expect(200);
     assert_eq!(

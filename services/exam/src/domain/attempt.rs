@@ -45,7 +45,7 @@ impl State {
     }
 
     /// The state after the hand-in of an open attempt.
-    pub fn after_close(by: ClosedBy, answered: usize, waits_for_person: bool) -> Self {
+    pub fn after_close(by: ClosedBy, answered: i32, waits_for_person: bool) -> Self {
         match by {
             ClosedBy::Server if answered == 0 => Self::Expired,
             _ if waits_for_person => Self::Submitted,
@@ -111,7 +111,7 @@ mod tests {
 
     #[derive(Debug, Clone, Copy)]
     enum Step {
-        Close(ClosedBy, usize, bool),
+        Close(ClosedBy, i32, bool),
         Regrade(bool),
         Extend,
     }
@@ -119,7 +119,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let by = prop_oneof![Just(ClosedBy::Student), Just(ClosedBy::Server)];
         let step = prop_oneof![
-            (by, 0..3_usize, any::<bool>())
+            (by, 0..3_i32, any::<bool>())
                 .prop_map(|(by, answered, waits)| Step::Close(by, answered, waits)),
             any::<bool>().prop_map(Step::Regrade),
             Just(Step::Extend),

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -154,4 +156,28 @@ pub async fn of_attempts(db: impl PgExecutor<'_>, attempts: &[Uuid]) -> Result<V
         saved_at: row.saved_at,
     });
     Ok(stored.collect())
+}
+
+/// How many of an attempt's answers are some: one that was taken back is none.
+pub fn answered(stored: &[Stored]) -> i32 {
+    let some = stored.iter().filter(|stored| !stored.answer.is_empty()).count();
+    i32::try_from(some).unwrap_or(i32::MAX)
+}
+
+/// The same of many attempts, without reading them; attempts without one are left out.
+pub async fn answered_of(
+    db: impl PgExecutor<'_>,
+    attempts: &[Uuid],
+) -> Result<HashMap<AttemptId, i32>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT attempt_id, count(*)::int AS "answered!" FROM exam.answers
+           WHERE attempt_id = ANY ($1)
+             AND (answer ? 'option_ids' OR answer ? 'number' OR answer ->> 'text' ~ '\S')
+           GROUP BY attempt_id"#,
+        attempts,
+    )
+    .fetch_all(db)
+    .await?;
+    let counts = rows.into_iter().map(|row| (AttemptId(row.attempt_id), row.answered));
+    Ok(counts.collect())
 }

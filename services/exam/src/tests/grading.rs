@@ -331,6 +331,26 @@ async fn a_review_shows_questions_as_they_were_graded() {
 }
 
 #[tokio::test]
+async fn an_open_attempt_tells_what_is_answered_so_far() {
+    let room = Classroom::open().await;
+    let (exam, ada) = (room.exam(3, Changes::default()).await, room.student().await);
+    let attempt = room.start(&ada, exam).await.unwrap().attempt;
+    for question in 0..2 {
+        room.choose(&ada, &attempt, question, 0, 1).await.unwrap();
+    }
+    let taken_back = Answer::default();
+    save_answer(&room.app, &ada, attempt.id, attempt.question_ids[1], 2, taken_back)
+        .await
+        .unwrap();
+    let own = get_result(&room.app, &ada, attempt.id).await.unwrap();
+    let paging = Paging { size: 3, token: None };
+    let all = list_of_exam(&room.app, &room.teacher, exam, None, paging)
+        .await
+        .unwrap();
+    assert_eq!((own.attempt.answered, all.items[0].attempt.answered), (1, 1));
+}
+
+#[tokio::test]
 async fn items_are_analysed_and_results_exported() {
     let room = Classroom::open().await;
     let (exam, students) = (room.exam(2, Changes::default()).await, room.students(4).await);

@@ -110,7 +110,7 @@ fn judge(
             comment: String::new(),
         })
         .collect();
-    let answered = answers.iter().filter(|answer| !answer.answer.is_empty()).count();
+    let answered = answers::answered(answers);
     let score = total(grades.iter().map(|grade| grade.score));
     let listed: Vec<_> = answers
         .iter()
@@ -125,7 +125,7 @@ fn judge(
         state: State::after_close(by, answered, score.is_none()),
         submitted_at: Some(ended_at),
         submitted_by: Some(by),
-        answered: i32::try_from(answered).unwrap_or(i32::MAX),
+        answered,
         passed: score.map(|score| score.reaches(revision.rules.pass_percent, attempt.max_score)),
         score,
         receipt: Some(receipt(attempt.id, &listed)),

@@ -7,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use typed_id::ExamId;
 
 use super::exams::for_staff;
+use super::results::count_answers;
 use crate::app::Exams;
 use crate::domain::final_score::Final;
 use crate::domain::score::Score;
@@ -25,9 +26,10 @@ pub async fn export_results(
     for_staff(app, caller, id).await?;
     let (mut all, mut before): (Vec<Listed>, _) = (Vec::new(), None);
     loop {
-        let rows = attempts::page_of_exam(app.db.primary(), id, None, before, BATCH)
+        let mut rows = attempts::page_of_exam(app.db.primary(), id, None, before, BATCH)
             .await
             .map_err(problem_of)?;
+        count_answers(app, &mut rows).await?;
         let is_last = (rows.len() as i64) < BATCH;
         before = rows.last().map(|row| row.attempt.id);
         all.extend(rows);

@@ -6,6 +6,7 @@ use postgres::problem_of;
 use problem::{Problem, codes};
 use time::OffsetDateTime;
 use typed_id::{AttemptId, ExamId, QuestionId, UserId};
+use uuid::Uuid;
 
 use super::get_attempt::{check_reader, view};
 use super::{Page, Paging, page};
@@ -15,7 +16,7 @@ use crate::domain::final_score::Final;
 use crate::domain::policy::may_review;
 use crate::domain::question::Question;
 use crate::domain::revision::Revision;
-use crate::storage::answers::Stored;
+use crate::storage::answers::{self, Stored};
 use crate::storage::attempts::{self, Attempt, Listed};
 use crate::storage::finals::{self, Sitting};
 use crate::storage::grades::{self, Grade};
@@ -52,7 +53,11 @@ pub async fn get_result(app: &Exams, caller: &Caller, id: AttemptId) -> Result<O
 
 /// The outcome for staff, or for the student as the review policy of the exam allows.
 pub async fn outcome(app: &Exams, attempt: Attempt, is_staff: bool) -> Result<Outcome, Problem> {
-    let seen = view(app, attempt).await?;
+    let mut seen = view(app, attempt).await?;
+    if !seen.attempt.state.is_over() {
+        // It is counted at the hand-in.
+        seen.attempt.answered = answers::answered(&seen.answers);
+    }
     let policy = seen.exam.review_policy.as_str();
     let somebody_sits = policy == "after_close"
         && attempts::any_open(app.db.primary(), seen.attempt.exam_id)
@@ -150,6 +155,26 @@ fn listed(listed: Listed, finals: &HashMap<Sitting, Final>, is_staff: bool, now:
     }
 }
 
+/// Counts what is answered of attempts that are open, as at their hand-in.
+pub(super) async fn count_answers(app: &Exams, rows: &mut [Listed]) -> Result<(), Problem> {
+    let is_open = |row: &Listed| !row.attempt.state.is_over();
+    let open: Vec<Uuid> = rows
+        .iter()
+        .filter(|row| is_open(row))
+        .map(|row| row.attempt.id.0)
+        .collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let counts = answers::answered_of(app.db.primary(), &open)
+        .await
+        .map_err(problem_of)?;
+    for row in rows.iter_mut().filter(|row| is_open(row)) {
+        row.attempt.answered = counts.get(&row.attempt.id).copied().unwrap_or_default();
+    }
+    Ok(())
+}
+
 async fn finals_of(app: &Exams, rows: &[Listed]) -> Result<HashMap<Sitting, Final>, Problem> {
     let sittings: Vec<Sitting> = rows
         .iter()
@@ -198,6 +223,7 @@ pub async fn list_of_exam(
     if !nameless.is_empty() && app.roster.learn_names(&nameless).await {
         rows = fetch().await.map_err(problem_of)?;
     }
+    count_answers(app, &mut rows).await?;
     let finals = finals_of(app, &rows).await?;
     let now = attempts::now(app.db.primary()).await.map_err(problem_of)?;
     let outcomes = rows
