@@ -233,6 +233,8 @@ async fn a_learner_watches_and_sits_an_exam() {
         ),
         (&json!("ada"), &json!(3.5))
     );
+    let own = ada.api.get("/api/v1/users/me/exam-results").await.expect(200);
+    assert_eq!(own["results"][0]["full_name"], "ada");
     let file = deniz
         .api
         .get(&format!(

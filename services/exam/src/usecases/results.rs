@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use access_token::Caller;
 use postgres::problem_of;
@@ -8,7 +7,7 @@ use time::OffsetDateTime;
 use typed_id::{AttemptId, ExamId, QuestionId, UserId};
 use uuid::Uuid;
 
-use super::get_attempt::{check_reader, view};
+use super::get_attempt::check_reader;
 use super::{Page, Paging, page};
 use crate::app::Exams;
 use crate::domain::attempt::State;
@@ -20,8 +19,7 @@ use crate::storage::answers::{self, Stored};
 use crate::storage::attempts::{self, Attempt, Listed};
 use crate::storage::finals::{self, Sitting};
 use crate::storage::grades::{self, Grade};
-use crate::storage::questions;
-use crate::storage::users::names;
+use crate::storage::{questions, users};
 
 /// A question of a result.
 pub struct Reviewed {
@@ -52,66 +50,71 @@ pub async fn get_result(app: &Exams, caller: &Caller, id: AttemptId) -> Result<O
 }
 
 /// The outcome for staff, or for the student as the review policy of the exam allows.
-pub async fn outcome(app: &Exams, attempt: Attempt, is_staff: bool) -> Result<Outcome, Problem> {
-    let mut seen = view(app, attempt).await?;
-    if !seen.attempt.state.is_over() {
+pub async fn outcome(app: &Exams, mut attempt: Attempt, is_staff: bool) -> Result<Outcome, Problem> {
+    let db = app.db.primary();
+    let stored = answers::of_attempts(db, &[attempt.id.0])
+        .await
+        .map_err(problem_of)?;
+    let (full_name, now) = users::name_and_now(db, attempt.user_id)
+        .await
+        .map_err(problem_of)?;
+    let exam = app.snapshots.exam(attempt.exam_id).await?;
+    if !attempt.state.is_over() {
         // It is counted at the hand-in.
-        seen.attempt.answered = answers::answered(&seen.answers);
+        attempt.answered = answers::answered(&stored);
     }
-    let policy = seen.exam.review_policy.as_str();
+    let policy = exam.review_policy.as_str();
     let somebody_sits = policy == "after_close"
-        && attempts::any_open(app.db.primary(), seen.attempt.exam_id)
+        && attempts::any_open(db, attempt.exam_id)
             .await
             .map_err(problem_of)?;
-    let allowed = may_review(policy, seen.exam.closes_at, seen.server_time, somebody_sits);
-    let is_open = seen.attempt.state.is_over() && (is_staff || allowed);
-    let sitting = (seen.attempt.exam_id, seen.attempt.user_id);
-    let mut reviewed = Vec::new();
+    let allowed = may_review(policy, exam.closes_at, now, somebody_sits);
+    let is_open = attempt.state.is_over() && (is_staff || allowed);
+    let sitting = (attempt.exam_id, attempt.user_id);
     let mut result = None;
     if is_staff || allowed {
-        let mut found = finals::of(app.db.primary(), &[sitting])
-            .await
-            .map_err(problem_of)?;
+        let mut found = finals::of(db, &[sitting]).await.map_err(problem_of)?;
         result = found.remove(&sitting);
     }
-    if is_open {
-        let mut grades: HashMap<_, Grade> = grades::of_attempts(app.db.primary(), &[seen.attempt.id.0])
-            .await
-            .map_err(problem_of)?
-            .into_iter()
-            .map(|grade| (grade.question_id, grade))
-            .collect();
-        let mut answers: HashMap<_, Stored> = seen.answers.into_iter().map(|a| (a.question_id, a)).collect();
-        let graded_by: Arc<_> = Arc::clone(&seen.revision);
-        let regraded = regraded(app, &graded_by, &grades).await?;
-        for id in &seen.attempt.question_ids {
-            let Some(question) = regraded.get(id).or_else(|| graded_by.question(*id)) else {
-                continue;
-            };
-            reviewed.push(Reviewed {
-                question: question.clone(),
-                answer: answers.remove(id),
-                grade: grades.remove(id),
-            });
-        }
-    }
-    let full_name = if is_staff {
-        let known = names(app.db.primary(), &[seen.attempt.user_id.0])
-            .await
-            .map_err(problem_of)?;
-        known.into_values().next()
+    let questions = if is_open {
+        review(app, &attempt, stored).await?
     } else {
-        None
+        Vec::new()
     };
     Ok(Outcome {
-        exam_title: seen.exam.title.clone(),
-        attempt_scoring: seen.exam.attempt_scoring.clone(),
-        attempt: seen.attempt,
+        exam_title: exam.title.clone(),
+        attempt_scoring: exam.attempt_scoring.clone(),
+        attempt,
         full_name,
         is_open,
-        questions: reviewed,
+        questions,
         result,
     })
+}
+
+/// The questions of an attempt, with what was answered and what it was graded as.
+async fn review(app: &Exams, attempt: &Attempt, stored: Vec<Stored>) -> Result<Vec<Reviewed>, Problem> {
+    let graded_by = app.snapshots.revision(attempt.exam_id, attempt.revision).await?;
+    let mut grades: HashMap<_, Grade> = grades::of_attempts(app.db.primary(), &[attempt.id.0])
+        .await
+        .map_err(problem_of)?
+        .into_iter()
+        .map(|grade| (grade.question_id, grade))
+        .collect();
+    let mut answers: HashMap<_, Stored> = stored.into_iter().map(|a| (a.question_id, a)).collect();
+    let regraded = regraded(app, &graded_by, &grades).await?;
+    let mut reviewed = Vec::new();
+    for id in &attempt.question_ids {
+        let Some(question) = regraded.get(id).or_else(|| graded_by.question(*id)) else {
+            continue;
+        };
+        reviewed.push(Reviewed {
+            question: question.clone(),
+            answer: answers.remove(id),
+            grade: grades.remove(id),
+        });
+    }
+    Ok(reviewed)
 }
 
 /// Questions that a regrade took in another version than the attempt's revision has, as they were then: they may have changed since.
