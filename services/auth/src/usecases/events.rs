@@ -199,6 +199,7 @@ pub async fn request_password(tx: &mut WriteTx, user: &User, is_new: bool) -> Re
         locale: user.locale.clone(),
         token,
         expires_at: Some(timestamp(expires_at)),
+        is_invitation: is_new,
     };
     outbox::append(tx, &event).await?;
     Ok(())
@@ -220,6 +221,7 @@ pub async fn request_passwords(tx: &mut WriteTx, users: &[User]) -> Result<(), M
             locale: user.locale.clone(),
             token,
             expires_at: Some(timestamp(expires_at)),
+            is_invitation: true,
         });
     }
     one_time_tokens::insert_many(tx, &secrets, Purpose::ResetPassword, now, expires_at).await?;

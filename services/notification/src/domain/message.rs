@@ -69,6 +69,8 @@ pub enum MailKind {
     Welcome,
     VerifyEmail,
     ResetPassword,
+    /// To whom somebody made an account: the link sets the first password.
+    Invitation,
     /// To an address that is to become the account's.
     ConfirmEmail,
     RegistrationRepeated,
@@ -97,10 +99,11 @@ pub enum MailKind {
 }
 
 impl MailKind {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Welcome,
         Self::VerifyEmail,
         Self::ResetPassword,
+        Self::Invitation,
         Self::ConfirmEmail,
         Self::RegistrationRepeated,
         Self::EnrollmentCreated,
@@ -127,6 +130,7 @@ impl MailKind {
             Self::Welcome => "welcome",
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
+            Self::Invitation => "invitation",
             Self::ConfirmEmail => "confirm_email",
             Self::RegistrationRepeated => "registration_repeated",
             Self::EnrollmentCreated => "enrollment_created",
@@ -155,6 +159,7 @@ impl MailKind {
             Self::Welcome
             | Self::VerifyEmail
             | Self::ResetPassword
+            | Self::Invitation
             | Self::ConfirmEmail
             | Self::RegistrationRepeated
             | Self::PasswordChanged
@@ -187,6 +192,7 @@ impl MailKind {
         match self {
             Self::VerifyEmail
             | Self::ResetPassword
+            | Self::Invitation
             | Self::ConfirmEmail
             | Self::PasswordChanged
             | Self::SecondFactorEnabled

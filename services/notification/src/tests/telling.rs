@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::events::v1::UserSecurityChanged;
+use contracts::events::v1::{UserPasswordResetRequested, UserSecurityChanged};
 use event_bus::{Delivery, HandlerError};
 use time::macros::datetime;
 use typed_id::EventId;
@@ -197,4 +197,37 @@ async fn what_an_owner_has_to_know_of_their_account_is_held_back_by_nothing() {
     assert_eq!(school.count(&now).await, 9);
     let unknown = hear(changed("telepathy"), EventId::new(school.clock.now())).await;
     assert!(matches!(unknown, Err(HandlerError::Poison(_))));
+}
+
+#[tokio::test]
+async fn whose_account_was_made_for_them_is_not_told_of_a_forgotten_password() {
+    let school = School::open().await;
+    let ada = school.user().await;
+    for is_invitation in [true, false] {
+        let event = UserPasswordResetRequested {
+            user_id: ada.user_id.into(),
+            email: ada.address.clone(),
+            full_name: ada.name.clone(),
+            locale: "en".into(),
+            token: "pr_secret".into(),
+            expires_at: Some(contracts::timestamp(school.clock.now())),
+            is_invitation,
+        };
+        let delivery = Delivery {
+            id: EventId::new(school.clock.now()),
+            subject: event.user_id.clone(),
+            event,
+            occurred_at: school.clock.now(),
+        };
+        let app = Arc::clone(&school.app);
+        let told = school.app.db.write(move |mut tx| async move {
+            accounts::password_reset_requested(&app, &mut tx, delivery).await?;
+            Ok::<_, HandlerError>(tx.commit(()).await?)
+        });
+        told.await.unwrap();
+    }
+    let mails = "SELECT count(*) FROM notification.mails
+         WHERE priority = 0 AND text_body LIKE '%#token=pr_secret%' AND text_body LIKE '%15.01.2027 11:00 (UTC+3)%'
+           AND (kind, subject) IN (('invitation', 'An account was made for you'), ('reset_password', 'Set a new password'))";
+    assert_eq!(school.count(mails).await, 2);
 }
