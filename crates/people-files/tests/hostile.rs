@@ -158,7 +158,15 @@ fn faulty_rows_are_told_and_the_others_are_read() {
         .filter_map(Result::err)
         .map(|fault| fault.email)
         .collect();
-    let expected = ["A@OKUL.edu", "", "", "b@okul.edu", "c@okul.edu", "d@okul.edu", "e@okul.edu"];
+    let expected = [
+        "A@OKUL.edu",
+        "",
+        "",
+        "b@okul.edu",
+        "c@okul.edu",
+        "d@okul.edu",
+        "e@okul.edu",
+    ];
     assert_eq!(of, expected, "whoever can be named is");
     let rows: Vec<_> = People::new(text.as_bytes(), key)
         .unwrap()

@@ -69,7 +69,10 @@ mod tests {
                 "more than 64 levels of elements",
                 Some("64 düzeyden fazla iç içe öğe var"),
             ),
-            ("All seats of the course are taken.", Some("Dersin kontenjanı dolu.")),
+            (
+                "All seats of the course are taken.",
+                Some("Dersin kontenjanı dolu."),
+            ),
             ("a UUID or not", None),
             ("", None),
         ] {

@@ -244,10 +244,7 @@ pub(super) static TEXTS: &[(&str, &str)] = &[
         "is among the first that an attacker tries",
         "bir saldırganın ilk deneyeceklerinden",
     ),
-    (
-        "is not the password of this account",
-        "bu hesabın parolası değil",
-    ),
+    ("is not the password of this account", "bu hesabın parolası değil"),
     (
         "has to differ from quiet_from",
         "quiet_from değerinden farklı olmalı",

@@ -119,8 +119,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let by = prop_oneof![Just(ClosedBy::Student), Just(ClosedBy::Server)];
         let step = prop_oneof![
-            (by, 0..3_i32, any::<bool>())
-                .prop_map(|(by, answered, waits)| Step::Close(by, answered, waits)),
+            (by, 0..3_i32, any::<bool>()).prop_map(|(by, answered, waits)| Step::Close(by, answered, waits)),
             any::<bool>().prop_map(Step::Regrade),
             Just(Step::Extend),
         ];

@@ -178,6 +178,8 @@ pub async fn answered_of(
     )
     .fetch_all(db)
     .await?;
-    let counts = rows.into_iter().map(|row| (AttemptId(row.attempt_id), row.answered));
+    let counts = rows
+        .into_iter()
+        .map(|row| (AttemptId(row.attempt_id), row.answered));
     Ok(counts.collect())
 }

@@ -370,11 +370,11 @@ pub async fn page_of_user(
         "SELECT a.*, e.title AS exam_title, e.review_policy, e.attempt_scoring, e.closes_at, u.full_name,
                 EXISTS (SELECT FROM exam.attempts o WHERE o.exam_id = a.exam_id AND o.state = 'open') AS somebody_sits
          FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id LEFT JOIN exam.users u ON u.id = a.user_id
-         WHERE a.user_id = $1 AND a.state <> 'open' AND ($2::uuid IS NULL OR a.id < $2)
+         WHERE a.user_id = $1 AND a.state <> 'open' AND a.id < $2
          ORDER BY a.id DESC LIMIT $3",
     )
     .bind(user)
-    .bind(before)
+    .bind(before.map_or(Uuid::max(), |id| id.0))
     .bind(limit)
     .fetch_all(db)
     .await?

@@ -339,9 +339,16 @@ async fn an_open_attempt_tells_what_is_answered_so_far() {
         room.choose(&ada, &attempt, question, 0, 1).await.unwrap();
     }
     let taken_back = Answer::default();
-    save_answer(&room.app, &ada, attempt.id, attempt.question_ids[1], 2, taken_back)
-        .await
-        .unwrap();
+    save_answer(
+        &room.app,
+        &ada,
+        attempt.id,
+        attempt.question_ids[1],
+        2,
+        taken_back,
+    )
+    .await
+    .unwrap();
     let own = get_result(&room.app, &ada, attempt.id).await.unwrap();
     let paging = Paging { size: 3, token: None };
     let all = list_of_exam(&room.app, &room.teacher, exam, None, paging)

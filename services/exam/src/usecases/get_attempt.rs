@@ -32,7 +32,7 @@ pub async fn get_attempt(app: &Exams, caller: &Caller, id: AttemptId) -> Result<
 }
 
 /// Fills in what belongs to an attempt. Two queries; its questions are in memory.
-async fn view(app: &Exams, attempt: Attempt) -> Result<View, Problem> {
+pub async fn view(app: &Exams, attempt: Attempt) -> Result<View, Problem> {
     let answers = answers::of_attempts(app.db.primary(), &[attempt.id.0])
         .await
         .map_err(problem_of)?;

@@ -110,12 +110,12 @@ pub async fn page(
     limit: i64,
 ) -> Result<Vec<Notification>, sqlx::Error> {
     // Two statements, so that the partial index serves the unread ones.
-    let before = before.map(|id| id.0);
+    let before = before.map_or(Uuid::max(), |id| id.0);
     let rows = if only_unread {
         sqlx::query_as!(
             Row,
             "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
-             WHERE user_id = $1 AND read_at IS NULL AND ($2::uuid IS NULL OR id < $2)
+             WHERE user_id = $1 AND read_at IS NULL AND id < $2
              ORDER BY id DESC LIMIT $3",
             user.0,
             before,
@@ -127,7 +127,7 @@ pub async fn page(
         sqlx::query_as!(
             Row,
             "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
-             WHERE user_id = $1 AND ($2::uuid IS NULL OR id < $2)
+             WHERE user_id = $1 AND id < $2
              ORDER BY id DESC LIMIT $3",
             user.0,
             before,
