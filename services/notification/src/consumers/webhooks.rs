@@ -10,9 +10,10 @@ use event_bus::Subscription;
 use crate::app::Notification;
 use crate::usecases::webhooks::queue::queue;
 
-/// `notification.webhooks`: what institutions may be told of (`domain::webhook::EVENT_TYPES`).
+/// `notification.webhooks`: what institutions may be told of (`domain::webhook::EVENT_TYPES`). A message has its event's id, and a webhook
+/// each message once.
 pub fn webhooks(app: &Arc<Notification>) -> Subscription {
-    let subscription = Subscription::new("notification", "webhooks");
+    let subscription = Subscription::new("notification", "webhooks").repeatable();
     let subscription = told::<UserRegistered>(subscription, app);
     let subscription = told::<UserUpdated>(subscription, app);
     let subscription = told::<UserErased>(subscription, app);

@@ -8,7 +8,7 @@ use crate::app::Notification;
 use crate::domain::webhook::Message;
 use crate::storage::webhook_deliveries as deliveries;
 
-/// Queues events for every webhook that wants their type, in the transaction that records that they came; none about who was erased.
+/// Queues events for every webhook that wants their type, each once; none about who was erased.
 pub async fn queue<E: Event>(
     app: &Notification,
     tx: &mut WriteTx,
