@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
 
-use crate::connections::{Connections, Plans, Taken};
+use crate::connections::Connections;
 
 type BoxDynError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -19,7 +19,6 @@ pub struct Autocommit {
     connections: Arc<Connections>,
     /// Its writes can be asked twice as well.
     repeats: bool,
-    plans: Plans,
 }
 
 /// How a connection runs a statement.
@@ -30,37 +29,29 @@ impl Autocommit {
         Self {
             connections,
             repeats: false,
-            plans: Plans::ForValues,
-        }
-    }
-
-    pub(crate) fn planned_once(connections: Arc<Connections>) -> Self {
-        Self {
-            plans: Plans::Once,
-            ..Self::on(connections)
         }
     }
 
     pub(crate) fn repeating(connections: Arc<Connections>) -> Self {
         Self {
+            connections,
             repeats: true,
-            ..Self::on(connections)
         }
     }
 
     async fn run<T>(&self, statement: Result<Statement, BoxDynError>, run: Run<T>) -> Result<T, Error> {
         let statement = statement.map_err(Error::Encode)?;
         let is_repeatable = self.repeats || only_reads(statement.sql.as_str());
-        let mut taken = self.connections.take(self.plans).await?;
+        let mut taken = self.connections.take().await?;
         // What may have been written by a connection that died cannot be asked again.
         let is_certain = !taken.was_kept() || (is_repeatable && taken.was_just_used());
         if !is_certain && !taken.is_alive().await {
             taken.replace().await?;
         }
-        let mut answer = self.run_on(&mut taken, statement.clone(), run).await;
+        let mut answer = run(&mut taken, statement.clone()).await;
         if is_repeatable && taken.was_kept() && answer.as_ref().err().is_some_and(was_cut) {
             taken.replace().await?;
-            answer = self.run_on(&mut taken, statement, run).await;
+            answer = run(&mut taken, statement).await;
         }
         match &answer {
             Err(fault) if was_cut(fault) => taken.end(),
@@ -68,11 +59,6 @@ impl Autocommit {
             Err(_) => {}
         }
         answer
-    }
-
-    async fn run_on<T>(&self, taken: &mut Taken, statement: Statement, run: Run<T>) -> Result<T, Error> {
-        taken.plan(self.plans).await?;
-        run(taken, statement).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -18,24 +18,6 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// For a server to answer a question that costs it nothing.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 const JUST_NOW: Duration = Duration::from_secs(1);
-
-/// How a connection's statements are planned (docs/adr/0033).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plans {
-    /// Each time, where PostgreSQL believes that to be cheaper.
-    ForValues,
-    /// Once, for whatever values.
-    Once,
-}
-
-impl Plans {
-    const fn set(self) -> &'static str {
-        match self {
-            Self::ForValues => "RESET plan_cache_mode",
-            Self::Once => "SET plan_cache_mode = force_generic_plan",
-        }
-    }
-}
 
 pub struct Connections {
     pool: PgPool,
@@ -48,7 +30,6 @@ pub struct Connections {
 
 struct Kept {
     connection: PoolConnection<Postgres>,
-    plans: Plans,
     /// When it came from the pool.
     since: Instant,
     used: Instant,
@@ -59,7 +40,6 @@ impl Kept {
         let now = Instant::now();
         Self {
             connection,
-            plans: Plans::ForValues,
             since: now,
             used: now,
         }
@@ -107,13 +87,12 @@ impl Connections {
         &self.pool
     }
 
-    /// A connection, within the pool's time to wait. One that has planned so before, where there is one: others have to be told
-    /// ([`Taken::plan`]).
-    pub async fn take(self: &Arc<Self>, plans: Plans) -> Result<Taken, sqlx::Error> {
+    /// A connection, within the pool's time to wait.
+    pub async fn take(self: &Arc<Self>) -> Result<Taken, sqlx::Error> {
         let take = async {
             let turn = Arc::clone(&self.turns).acquire_owned().await;
             let turn = turn.map_err(|_| sqlx::Error::PoolClosed)?;
-            let kept = self.pop(plans);
+            let kept = self.pop();
             let was_kept = kept.is_some();
             let kept = match kept {
                 Some(kept) => kept,
@@ -131,13 +110,9 @@ impl Connections {
             .map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
-    fn pop(&self, plans: Plans) -> Option<Kept> {
+    fn pop(&self) -> Option<Kept> {
         self.drop_stale();
-        let mut kept = self.kept.lock();
-        match kept.iter().rposition(|kept| kept.plans == plans) {
-            Some(at) => Some(kept.remove(at)),
-            None => kept.pop(),
-        }
+        self.kept.lock().pop()
     }
 
     fn keep(&self, mut connection: Kept, turn: Option<OwnedSemaphorePermit>) {
@@ -204,17 +179,6 @@ impl Taken {
     /// Whether its server answers.
     pub async fn is_alive(&mut self) -> bool {
         matches!(timeout(PATIENCE, self.ping()).await, Ok(Ok(())))
-    }
-
-    /// Has its statements planned so from now on; a round trip where it planned otherwise.
-    pub async fn plan(&mut self, plans: Plans) -> Result<(), sqlx::Error> {
-        if self.kept.as_ref().is_some_and(|kept| kept.plans != plans) {
-            self.execute(sqlx::raw_sql(plans.set())).await?;
-            if let Some(kept) = &mut self.kept {
-                kept.plans = plans;
-            }
-        }
-        Ok(())
     }
 
     /// Another one in its place, which the pool has asked: it is dead, and so may be all that are kept.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::autocommit::Autocommit;
-use crate::connections::{Connections, PATIENCE, Plans, Taken};
+use crate::connections::{Connections, PATIENCE, Taken};
 use crate::replicas::Replicas;
 
 /// How to reach the database.
@@ -56,7 +56,6 @@ pub struct ConnectError(#[source] sqlx::Error);
 pub struct Database {
     connections: Arc<Connections>,
     primary: Arc<Autocommit>,
-    planned_once: Arc<Autocommit>,
     repeatable: Arc<Autocommit>,
     replicas: Arc<Replicas>,
     schema: &'static str,
@@ -78,7 +77,6 @@ impl Database {
             .map(|url| pool(settings, url, schema));
         Ok(Self {
             primary: Arc::new(Autocommit::on(Arc::clone(&connections))),
-            planned_once: Arc::new(Autocommit::planned_once(Arc::clone(&connections))),
             repeatable: Arc::new(Autocommit::repeating(Arc::clone(&connections))),
             connections,
             replicas: Arc::new(Replicas::new(replicas.collect::<Result<_, _>>()?)),
@@ -101,12 +99,6 @@ impl Database {
         &self.primary
     }
 
-    /// As [`Database::primary`], for hot reads that are done the same way for whatever values: their plan is made once a connection
-    /// (docs/adr/0033). Not for filters that may be missing and would be looked up by another index.
-    pub fn planned_once(&self) -> &Autocommit {
-        &self.planned_once
-    }
-
     /// For writes of one statement that change nothing when they are done a second time. They take one round trip where a transaction
     /// takes three. Only from tasks that no client's hang-up ends, such as the writers of a [`crate::Coalescer`].
     pub fn repeatable(&self) -> &Autocommit {
@@ -115,11 +107,10 @@ impl Database {
 
     /// For several statements in a row.
     pub async fn connection(&self) -> Result<Taken, sqlx::Error> {
-        let mut taken = self.connections.take(Plans::ForValues).await?;
+        let mut taken = self.connections.take().await?;
         if taken.was_kept() && !taken.is_alive().await {
             taken.replace().await?;
         }
-        taken.plan(Plans::ForValues).await?;
         Ok(taken)
     }
 
@@ -193,9 +184,7 @@ fn pool(
         // ROLLBACK without a transaction; in a failed one it is refused, and the connection is closed.
         .after_release(|connection, _| {
             Box::pin(async move {
-                connection
-                    .execute(sqlx::raw_sql("BEGIN; ROLLBACK; RESET plan_cache_mode"))
-                    .await?;
+                connection.execute(sqlx::raw_sql("BEGIN; ROLLBACK")).await?;
                 Ok(true)
             })
         })

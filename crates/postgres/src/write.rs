@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::connections::{PATIENCE, Plans, Taken};
+use crate::connections::{PATIENCE, Taken};
 use crate::{Database, problem_of};
 
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,7 @@ const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan";
 
 impl WriteTx {
     async fn begin(database: &Database) -> Result<Self, WriteError> {
-        let mut taken = database.connections().take(Plans::ForValues).await?;
+        let mut taken = database.connections().take().await?;
         if taken.was_kept() {
             let begin = taken.execute(sqlx::raw_sql(BEGIN));
             if let Ok(Ok(_)) = timeout(PATIENCE, begin).await {

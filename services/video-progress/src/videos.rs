@@ -107,7 +107,7 @@ impl Videos {
         if unknown.is_empty() {
             return Ok(found);
         }
-        let rows = videos::of_courses(self.db.planned_once(), &unknown)
+        let rows = videos::of_courses(self.db.primary(), &unknown)
             .await
             .map_err(problem_of)?;
         let mut read: HashMap<Uuid, Vec<CourseVideo>> = HashMap::new();

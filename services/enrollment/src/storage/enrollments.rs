@@ -391,7 +391,7 @@ impl TryFrom<ListedRow> for Listed {
     }
 }
 
-/// A student's enrolments, newest first, before `before`.
+/// A student's enrolments, newest first, before `before`. The sub-selects hide the values: the plan is made once (docs/adr/0033).
 pub async fn page_of_user(
     db: impl PgExecutor<'_>,
     user: UserId,
@@ -408,11 +408,11 @@ pub async fn page_of_user(
            FROM enrollment.enrollments e
            LEFT JOIN enrollment.courses c ON c.id = e.course_id
            LEFT JOIN enrollment.sections s ON s.id = e.section_id
-           WHERE e.user_id = $1 AND ($2::text IS NULL OR e.status = $2) AND e.id < $3
-           ORDER BY e.id DESC LIMIT $4"#,
+           WHERE e.user_id = (SELECT $1::uuid) AND ((SELECT $2::text) IS NULL OR e.status = (SELECT $2::text))
+               AND e.id < (SELECT $3::uuid)
+           ORDER BY e.id DESC LIMIT (SELECT $4::bigint)"#,
         user.0,
         status.map(Status::as_str),
-        // Always a bound: with one that may be missing PostgreSQL would plan the statement each time (docs/adr/0033).
         before.map_or(Uuid::max(), |id| id.0),
         limit,
     )

@@ -31,7 +31,7 @@ pub async fn list_mine(
     let scope = format!("enrollments:mine:{user}:{status:?}");
     let before: Option<EnrollmentId> = app.pages.open(&scope, paging.token.as_deref())?;
     // The newest word wins over a replica here: the list is where one looks after enrolling.
-    let rows = enrollments::page_of_user(app.db.planned_once(), user, status, before, paging.size + 1)
+    let rows = enrollments::page_of_user(app.db.primary(), user, status, before, paging.size + 1)
         .await
         .map_err(postgres::problem_of)?;
     Ok(page(app, &scope, rows, paging.size))

@@ -359,7 +359,8 @@ impl TryFrom<ListedRow> for Listed {
     }
 }
 
-/// A student's attempts that are over, newest first, before `before`.
+/// A student's attempts that are over, newest first, before `before`. The sub-selects hide the values: the plan is made once
+/// (docs/adr/0033).
 pub async fn page_of_user(
     db: impl PgExecutor<'_>,
     user: UserId,
@@ -370,8 +371,7 @@ pub async fn page_of_user(
         "SELECT a.*, e.title AS exam_title, e.review_policy, e.attempt_scoring, e.closes_at, u.full_name,
                 EXISTS (SELECT FROM exam.attempts o WHERE o.exam_id = a.exam_id AND o.state = 'open') AS somebody_sits
          FROM exam.attempts a JOIN exam.exams e ON e.id = a.exam_id LEFT JOIN exam.users u ON u.id = a.user_id
-         WHERE a.user_id = $1 AND a.state <> 'open' AND a.id < $2
-         ORDER BY a.id DESC LIMIT $3",
+         WHERE a.user_id = (SELECT $1) AND a.state <> 'open' AND a.id < (SELECT $2) ORDER BY a.id DESC LIMIT (SELECT $3)",
     )
     .bind(user)
     .bind(before.map_or(Uuid::max(), |id| id.0))

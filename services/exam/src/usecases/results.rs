@@ -191,7 +191,7 @@ pub async fn list_mine(app: &Exams, caller: &Caller, paging: Paging) -> Result<P
     let user = caller.user()?.id;
     let scope = format!("results:mine:{user}");
     let before: Option<AttemptId> = app.pages.open(&scope, paging.token.as_deref())?;
-    let rows = attempts::page_of_user(app.db.planned_once(), user, before, paging.size + 1)
+    let rows = attempts::page_of_user(app.db.primary(), user, before, paging.size + 1)
         .await
         .map_err(problem_of)?;
     let finals = finals_of(app, &rows).await?;

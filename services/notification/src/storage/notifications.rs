@@ -90,8 +90,8 @@ pub async fn page_after(
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
-         WHERE user_id = $1 AND id > $2
-         ORDER BY id LIMIT $3",
+         WHERE user_id = (SELECT $1::uuid) AND id > (SELECT $2::uuid)
+         ORDER BY id LIMIT (SELECT $3::bigint)",
         user.0,
         after.0,
         limit,
@@ -101,7 +101,7 @@ pub async fn page_after(
     Ok(rows.into_iter().map(Notification::from).collect())
 }
 
-/// A user's notifications, newest first, before `before`.
+/// A user's notifications, newest first, before `before`. The sub-selects here hide the values: plans are made once (docs/adr/0033).
 pub async fn page(
     db: impl PgExecutor<'_>,
     user: UserId,
@@ -115,8 +115,8 @@ pub async fn page(
         sqlx::query_as!(
             Row,
             "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
-             WHERE user_id = $1 AND read_at IS NULL AND id < $2
-             ORDER BY id DESC LIMIT $3",
+             WHERE user_id = (SELECT $1::uuid) AND read_at IS NULL AND id < (SELECT $2::uuid)
+             ORDER BY id DESC LIMIT (SELECT $3::bigint)",
             user.0,
             before,
             limit,
@@ -127,8 +127,8 @@ pub async fn page(
         sqlx::query_as!(
             Row,
             "SELECT id, kind, title, body, link, created_at, read_at FROM notification.notifications
-             WHERE user_id = $1 AND id < $2
-             ORDER BY id DESC LIMIT $3",
+             WHERE user_id = (SELECT $1::uuid) AND id < (SELECT $2::uuid)
+             ORDER BY id DESC LIMIT (SELECT $3::bigint)",
             user.0,
             before,
             limit,
@@ -141,7 +141,8 @@ pub async fn page(
 
 pub async fn count_unread(db: impl PgExecutor<'_>, user: UserId) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM notification.notifications WHERE user_id = $1 AND read_at IS NULL"#,
+        r#"SELECT count(*) AS "count!" FROM notification.notifications
+           WHERE user_id = (SELECT $1::uuid) AND read_at IS NULL"#,
         user.0,
     )
     .fetch_one(db)

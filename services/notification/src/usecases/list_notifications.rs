@@ -25,7 +25,7 @@ pub async fn list_notifications(
     let user = caller.user()?.id;
     let scope = format!("notifications:{user}:{only_unread}");
     let before: Option<NotificationId> = app.pages.open(&scope, page_token)?;
-    let db = app.db.planned_once();
+    let db = app.db.primary();
     let (mut rows, unread) = tokio::try_join!(
         notifications::page(db, user, only_unread, before, page_size + 1),
         notifications::count_unread(db, user),

@@ -12,7 +12,7 @@ pub async fn list_notifications_after(
     user: UserId,
     after: NotificationId,
 ) -> Result<(Vec<Notification>, bool), Problem> {
-    let mut rows = notifications::page_after(app.db.planned_once(), user, after, PAGE as i64 + 1)
+    let mut rows = notifications::page_after(app.db.primary(), user, after, PAGE as i64 + 1)
         .await
         .map_err(postgres::problem_of)?;
     let has_more = rows.len() > PAGE;

@@ -303,7 +303,7 @@ pub struct LearntCourse {
 }
 
 /// Courses that a student learns in, after `after`, in the order of their ids. The array is made once, so that the student's rows are
-/// read once and not once a course.
+/// read once and not once a course. The other sub-selects hide the values: the plan is made once (docs/adr/0033).
 pub async fn courses_of_user(
     db: impl PgExecutor<'_>,
     user: UserId,
@@ -314,8 +314,8 @@ pub async fn courses_of_user(
         r#"WITH mine AS MATERIALIZED (
                SELECT e.course_id, coalesce((SELECT c.title FROM video_progress.courses c WHERE c.id = e.course_id), '') AS title
                FROM video_progress.enrollments e
-               WHERE e.user_id = $1 AND e.status IN ('active', 'completed') AND e.course_id > $2
-               ORDER BY e.course_id LIMIT $3
+               WHERE e.user_id = (SELECT $1::uuid) AND e.status IN ('active', 'completed') AND e.course_id > (SELECT $2::uuid)
+               ORDER BY e.course_id LIMIT (SELECT $3::bigint)
            )
            SELECT mine.course_id AS "course_id!", mine.title AS "title?", NULL::uuid AS "video_id?", NULL::int[] AS "segments?",
                   NULL::int AS "position_seconds?", NULL::int AS "reported_seconds?", NULL::float8 AS "best_percent?",
@@ -325,9 +325,8 @@ pub async fn courses_of_user(
            SELECT p.course_id, NULL, p.video_id, p.segments, p.position_seconds, p.reported_seconds, p.best_percent,
                   p.completed_at, p.updated_at
            FROM video_progress.progress p
-           WHERE p.user_id = $1 AND p.course_id = ANY (ARRAY(SELECT course_id FROM mine))"#,
+           WHERE p.user_id = (SELECT $1::uuid) AND p.course_id = ANY (ARRAY(SELECT course_id FROM mine))"#,
         user.0,
-        // Always a bound: with one that may be missing PostgreSQL would plan the statement each time (docs/adr/0033).
         after.unwrap_or(Uuid::nil()),
         limit,
     )
@@ -392,7 +391,7 @@ pub async fn of_students(
         Seen,
         "SELECT user_id, video_id, segments, position_seconds, reported_seconds, best_percent, completed_at, updated_at
          FROM video_progress.progress
-         WHERE user_id = ANY ((SELECT $2::uuid[])::uuid[]) AND course_id = $1",
+         WHERE user_id = ANY ((SELECT $2::uuid[])::uuid[]) AND course_id = (SELECT $1::uuid)",
         course.0,
         users,
     )

@@ -121,7 +121,7 @@ pub async fn of_course(app: &VideoProgress, caller: &Caller, id: CourseId) -> Re
     let user = caller.user()?;
     let course = app.roster.learner_course(user, id).await?;
     let videos = videos_of(app, id).await?;
-    let seen = progress::of_students(app.db.planned_once(), id, &[user.id.0])
+    let seen = progress::of_students(app.db.primary(), id, &[user.id.0])
         .await
         .map_err(problem_of)?;
     Ok(course_status(id.0, course.title, &videos, seen))
@@ -137,7 +137,7 @@ pub async fn of_caller(
     let user = caller.user()?.id;
     let scope = format!("progress:mine:{user}");
     let after: Option<Uuid> = app.pages.open(&scope, token)?;
-    let mut courses = progress::courses_of_user(app.db.planned_once(), user, after, size + 1)
+    let mut courses = progress::courses_of_user(app.db.primary(), user, after, size + 1)
         .await
         .map_err(problem_of)?;
     let next_page_token = app
