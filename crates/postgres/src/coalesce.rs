@@ -1,9 +1,9 @@
 //! Group commit for hot small writes: what arrives while a batch commits makes up the next one (docs/adr/0008).
 //!
 //! Nothing is buffered beyond a commit: an item is answered after the transaction that holds it. Without load a batch has one item
-//! and nobody waits for company. Where there was company a moment ago, a batch waits until [`ENOUGH`] of them have come again, [`TIMES`]
-//! as long as the last one took and [`LONGEST_REST`] at most: the busier the database, the more share a commit. It does not wait for all:
-//! the last ones are still being answered while the others could be written.
+//! and nobody waits for company. Where there was company a moment ago, a batch waits until as many have come again, [`TIMES`] as long as
+//! the last one took and [`LONGEST_REST`] at most: the busier the database, the more share a commit. Those who write one thing after the
+//! other are soon all there, and wait for nobody else.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -16,8 +16,6 @@ use tokio::time::{Instant, timeout};
 use crate::WriteError;
 
 const TIMES: u32 = 4;
-/// Hundredths of the company that there was.
-const ENOUGH: usize = 75;
 /// A quarter of the company that there was is not waited for the next time.
 const FORGOTTEN: usize = 4;
 /// A wait that nobody notices.
@@ -116,7 +114,7 @@ async fn run<I, O, F, Fut>(
     let (mut rest, mut company) = (Duration::ZERO, 1);
     while queue.recv_many(&mut batch, max_batch).await > 0 {
         let more = async {
-            while batch.len() * 100 < company * ENOUGH {
+            while batch.len() < company {
                 let room = max_batch - batch.len();
                 if queue.recv_many(&mut batch, room).await == 0 {
                     return;
