@@ -120,6 +120,8 @@ def faults_of(objects):
     faults += [f"{kind}/{name} stands twice" for kind, name in set(seen) if seen.count((kind, name)) > 1]
     for item in objects:
         where = f"{item['kind']}/{item['metadata']['name']}"
+        # Prometheus 3 calls it "1.0", and an alert that finds no bucket is silent.
+        faults += [f"{where}: {bound} is no bucket of Prometheus 3" for bound in re.findall(r'\ble="\d+"', str(item))]
         if item["kind"] not in FOREIGN_KINDS:
             for version in KUBERNETES:
                 try:

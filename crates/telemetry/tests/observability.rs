@@ -19,6 +19,7 @@ const FOREIGN: &[&str] = &[
     "node_disk_io_time_seconds_total",
     "node_filesystem_avail_bytes",
     "node_filesystem_size_bytes",
+    "node_filesystem_readonly",
     "redis_memory_used_bytes",
     "redis_memory_max_bytes",
     "container_cpu_usage_seconds_total",
@@ -34,6 +35,7 @@ const WORDS: &[&str] = &[
     "increase",
     "histogram_quantile",
     "time",
+    "and",
 ];
 /// What is followed by labels in parentheses.
 const GROUPINGS: &[&str] = &["by", "without", "on", "ignoring"];
@@ -166,6 +168,18 @@ fn every_metric_that_is_watched_is_made() {
                 of_histogram || is_made || FOREIGN.contains(&name.as_str()),
                 "{part}: nothing makes {name}: {expr}"
             );
+        }
+    }
+}
+
+/// Prometheus 3 calls the bound 1 of a histogram "1.0": an expression with `le="1"` finds nothing there, and its alert is silent.
+#[test]
+fn whole_bounds_are_found_by_every_prometheus() {
+    for (part, expr) in expressions() {
+        for (at, label) in expr.match_indices("le=\"") {
+            let bound = expr[at + label.len()..].split('"').next().unwrap_or_default();
+            let is_whole = bound.chars().all(|c| c.is_ascii_digit());
+            assert!(!is_whole, "{part}: {expr}");
         }
     }
 }

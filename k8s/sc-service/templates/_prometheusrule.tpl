@@ -29,7 +29,7 @@ spec:
           for: 5m
           labels: { severity: warning }
         - alert: RequestsSlow
-          expr: 100 * (1 - sum(rate(http_request_seconds_bucket{ {{ $job }}, le="1" }[5m])) / sum(rate(http_request_seconds_count{ {{ $job }} }[5m]))) > 1
+          expr: 100 * (1 - sum(rate(http_request_seconds_bucket{ {{ $job }}, le=~"1|1[.]0" }[5m])) / sum(rate(http_request_seconds_count{ {{ $job }} }[5m]))) > 1
           for: 5m
           labels: { severity: warning }
         - alert: ApiErrors
