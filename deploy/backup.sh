@@ -9,8 +9,8 @@ umask 077
 mkdir -p "$folder"
 trap 'rm -f "$dump.part"' EXIT
 pg_dump --format=custom --file="$dump.part" "${PGDATABASE:-sc}"
-# One that cannot be read is no backup.
-pg_restore --list "$dump.part" >/dev/null
+# One that cannot be read to its end is no backup; a list of contents stands at its beginning, and half a dump has it.
+pg_restore --file=/dev/null "$dump.part"
 mv "$dump.part" "$dump"
 find "$folder" -maxdepth 1 -name 'sc-*.dump' -mtime "+${KEEP_DAYS:-7}" -exec rm -f {} +
 echo "$dump"
