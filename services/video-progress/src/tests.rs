@@ -8,6 +8,8 @@ use std::time::Duration;
 use access_token::permissions::COURSES_WRITE;
 use access_token::{Caller, User};
 use clock::Clock;
+use contracts::events::v1::VideoChanged;
+use event_bus::{Delivery, HandlerError};
 use futures::future::join_all;
 use postgres::PageTokens;
 use problem::Problem;
@@ -15,10 +17,11 @@ use roster::Roster;
 use rpc_client::{RpcClient, RpcSettings};
 use sqlx::AssertSqlSafe;
 use test_support::{TestDatabase, count_queries, fixed_clock};
-use typed_id::{CourseId, SessionId, UserId, VideoId};
+use typed_id::{CourseId, EventId, SessionId, UserId, VideoId};
 
 use crate::app::VideoProgress;
 use crate::config::Writes;
+use crate::consumers;
 use crate::domain::watched::Report;
 use crate::usecases::complete_courses::after_changes;
 use crate::usecases::course_progress::{of_caller, of_course, of_students};
@@ -394,6 +397,44 @@ async fn who_missed_only_what_is_taken_away_has_completed_the_course() {
         1,
         "an empty course is nobody's achievement"
     );
+}
+
+#[tokio::test]
+async fn a_course_is_seen_as_it_is_now_once_its_change_was_heard() {
+    let cinema = Cinema::open().await;
+    let app = Arc::new(process(&cinema.database, &cinema.clock));
+    let ada = cinema.student().await;
+    let percent = async || {
+        let status = of_course(&app, &ada, cinema.course).await.unwrap();
+        (status.videos.len(), status.percent)
+    };
+    assert_eq!(percent().await, (0, 0.0));
+    let (first, second) = (cinema.video(100).await, cinema.video(100).await);
+    assert_eq!(percent().await, (2, 0.0), "that there were none is not kept");
+    get_embed(&app, &ada, first).await.unwrap();
+    cinema.clock.advance(Duration::from_hours(1));
+    watch_in(&app, &ada, first, &[(0, 100)]).await.unwrap();
+    assert_eq!(percent().await, (2, 50.0));
+    let (at, course, hearing) = (cinema.clock.now(), cinema.course, Arc::clone(&app));
+    let delivery = Delivery {
+        id: EventId::new(at),
+        subject: second.to_string(),
+        event: VideoChanged {
+            video_id: second.into(),
+            course_id: course.into(),
+            version: 2,
+            duration_seconds: 100,
+            is_deleted: true,
+            ..VideoChanged::default()
+        },
+        occurred_at: at,
+    };
+    let heard = app.db.write(move |mut tx| async move {
+        consumers::changed(hearing, &mut tx, vec![delivery], false).await?;
+        Ok::<_, HandlerError>(tx.commit(()).await?)
+    });
+    heard.await.unwrap();
+    assert_eq!(percent().await, (1, 100.0));
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub struct Videos {
     db: Database,
     catalog: RpcClient,
     near: Cache<VideoId, Video>,
-    /// The present videos of a course, in their order.
+    /// The present videos of a course that has some, in their order.
     of_course: Cache<Uuid, Arc<[CourseVideo]>>,
     /// Courses that the catalogue was asked for.
     asked: Cache<CourseId, ()>,
@@ -116,7 +116,10 @@ impl Videos {
         }
         for course in unknown {
             let videos: Arc<[CourseVideo]> = read.remove(&course).unwrap_or_default().into();
-            self.of_course.insert(course, Arc::clone(&videos)).await;
+            // That there are none may be over at once: the catalogue is asked next.
+            if !videos.is_empty() {
+                self.of_course.insert(course, Arc::clone(&videos)).await;
+            }
             found.insert(course, videos);
         }
         Ok(found)
