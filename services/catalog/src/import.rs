@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use event_bus::outbox;
 use indicatif::{ProgressBar, ProgressStyle};
 use service_runtime::demo::TEACHER;
+use tokio::sync::oneshot;
 use typed_id::{CourseId, UserId};
 use uuid::Uuid;
 
@@ -47,7 +48,7 @@ pub async fn run(app: &Catalog, arguments: &ImportArguments) -> Result<()> {
     let mut stale = Vec::new();
     let outcome = load(app, arguments, &mut stale).await;
     if !stale.is_empty() {
-        println!("Redis did not take all that changed; trying again, until nobody is shown what was");
+        println!("Redis may still show what was; telling it again, until nobody is shown that");
         app.caching.forget_and_wait(&stale).await;
     }
     outcome
@@ -69,7 +70,7 @@ async fn load(app: &Catalog, arguments: &ImportArguments, stale: &mut Vec<Course
             .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
         if !arguments.dry_run {
             for batch in items.chunks(BATCH) {
-                let changed = write(app, teacher, batch.to_vec()).await?;
+                let changed = write(app, teacher, batch.to_vec(), stale).await?;
                 report.changed += changed.len();
                 if !app.caching.try_forget(&changed).await {
                     stale.extend(changed);
@@ -95,9 +96,16 @@ async fn load(app: &Catalog, arguments: &ImportArguments, stale: &mut Vec<Course
     Ok(())
 }
 
-/// Writes a batch in one transaction; gives the courses that are new or changed.
-async fn write(app: &Catalog, teacher: UserId, items: Vec<Item>) -> Result<Vec<CourseId>> {
+/// Writes a batch in one transaction; gives the courses that are new or changed. Where nobody knows whether they are, as the commit has
+/// failed or was not answered, they are `stale`.
+async fn write(
+    app: &Catalog,
+    teacher: UserId,
+    items: Vec<Item>,
+    stale: &mut Vec<CourseId>,
+) -> Result<Vec<CourseId>> {
     let now = app.clock.now();
+    let (tell, mut told) = oneshot::channel();
     let written = app.db.write(move |mut tx| async move {
         let names: std::collections::BTreeMap<String, String> = items
             .iter()
@@ -141,7 +149,13 @@ async fn write(app: &Catalog, teacher: UserId, items: Vec<Item>) -> Result<Vec<C
             .map(|course| events::course_changed(course, "updated"))
             .collect();
         outbox::append_all(&mut tx, &facts).await?;
+        let _ = tell.send(changed.clone());
         Ok::<_, ChangeError>(tx.commit(changed).await?)
     });
-    Ok(written.await?.into_iter().map(CourseId).collect())
+    let outcome = written.await;
+    if outcome.is_err() {
+        let unsure: Vec<Uuid> = told.try_recv().unwrap_or_default();
+        stale.extend(unsure.into_iter().map(CourseId));
+    }
+    Ok(outcome?.into_iter().map(CourseId).collect())
 }

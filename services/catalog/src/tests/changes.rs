@@ -1,10 +1,12 @@
 //! Changes that meet other changes, callers who do not wait, and a Redis that is away.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use access_token::Caller;
 use cache::fred::interfaces::KeysInterface;
 use cache::{Cache, Key, Redis};
+use clap::Parser;
 use contracts::events::v1::UserUpdated;
 use event_bus::{Delivery, HandlerError};
 use sqlx::PgConnection;
@@ -15,6 +17,7 @@ use super::content::caller;
 use super::lists::{School, connect};
 use crate::caching::Caching;
 use crate::consumers;
+use crate::import::{self, ImportArguments};
 use crate::storage::videos::Synced;
 use crate::usecases::change_course::{Changes, set_published, update_course};
 use crate::usecases::get_course::get_course;
@@ -170,6 +173,37 @@ async fn a_command_ends_when_redis_has_forgotten_what_it_changed() {
     assert!(!command.is_finished());
     proxy.start();
     tokio::time::timeout(PATIENCE, command).await.unwrap().unwrap();
+    assert!(!eventually(PATIENCE, || has_detail(&direct, course)).await);
+}
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    import: ImportArguments,
+}
+
+#[tokio::test]
+async fn an_import_whose_commit_fails_leaves_nothing_in_the_cache_that_may_be_old() {
+    let mut school = School::open(1).await;
+    let course = school.course().await;
+    let (_proxy, direct) = cached_behind_proxy(&mut school, course).await;
+    let name = format!("sc-import-{course}");
+    // To the process it is as if COMMIT had not been answered.
+    school
+        .execute(format!(
+            "UPDATE catalog.courses SET source_key = '{name}:a key';
+             CREATE FUNCTION catalog.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+             CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON catalog.courses DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW EXECUTE FUNCTION catalog.refuse()"
+        ))
+        .await;
+    let file = std::env::temp_dir().join(format!("{name}.jsonl"));
+    let item = r#"{"title": "Another", "source_key": "a key", "published": true}"#;
+    std::fs::write(&file, item).unwrap();
+    let command = Command::parse_from([OsStr::new("import"), file.as_os_str()]);
+    let outcome = import::run(&school.app, &command.import).await;
+    std::fs::remove_file(&file).unwrap();
+    assert!(outcome.is_err());
     assert!(!eventually(PATIENCE, || has_detail(&direct, course)).await);
 }
 
