@@ -14,7 +14,7 @@ use crate::domain::day;
 use crate::storage::statistics::{self, Figures};
 
 /// A day that is over changes only when something comes late, and is forgotten then.
-const TTL_OVER: Duration = Duration::from_hours(1);
+pub const TTL_OVER: Duration = Duration::from_hours(1);
 /// A day that goes on.
 const TTL_TODAY: Duration = Duration::from_mins(1);
 
