@@ -20,6 +20,11 @@ pub async fn migrate(
     service: Option<Migrator>,
 ) -> Result<(), MigrationError> {
     set_search_path(connection, schema).await?;
+    // The role ends what takes 30 s (deploy/roles.sql), and an index of a large table takes longer. `lock_timeout` stays: who waits for
+    // a table has everybody else wait behind.
+    sqlx::raw_sql("SET statement_timeout = 0")
+        .execute(&mut *connection)
+        .await?;
     for migrator in migrators(schema, service) {
         migrator.run(&mut *connection).await?;
     }
