@@ -111,9 +111,13 @@ impl RequestContext {
         })
     }
 
-    /// The `tracestate` of a call: the one that came in, as we have nothing to add.
+    /// The `tracestate` of a call: the one that came in with the `traceparent` that is sent, as we have nothing to add. Beside another
+    /// one it would tell of another trace.
     pub fn tracestate_to_send(&self) -> Option<Arc<str>> {
-        with(|current| current.tracestate.clone()).or_else(|| self.tracestate.clone())
+        with(|current| match current.traceparent {
+            Some(_) => current.tracestate.clone(),
+            None => self.tracestate.clone(),
+        })
     }
 
     /// How long the answer is still wanted; `None` without a deadline.
@@ -190,6 +194,25 @@ mod tests {
             ..got
         };
         assert_eq!(format!("{without_deadline:?}"), format!("{sent:?}"));
+    }
+
+    #[tokio::test]
+    async fn a_state_goes_with_the_parent_that_it_came_with() {
+        let of = |parent: Option<&str>, state: Option<&str>| RequestContext {
+            traceparent: parent.map(Arc::from),
+            tracestate: state.map(Arc::from),
+            ..RequestContext::default()
+        };
+        let own = of(Some("own parent"), Some("own state"));
+        for (current, parent, state) in [
+            (of(Some("parent"), Some("state")), "parent", Some("state")),
+            (of(Some("parent"), None), "parent", None),
+            (of(None, Some("state")), "own parent", Some("own state")),
+        ] {
+            let sent = async { (own.traceparent_to_send(), own.tracestate_to_send()) };
+            let sent = crate::scope(current, sent).await;
+            assert_eq!((sent.0.as_deref(), sent.1.as_deref()), (Some(parent), state));
+        }
     }
 
     #[test]
