@@ -9,6 +9,9 @@ use crate::Schema;
 use crate::names;
 use crate::schema::items_of;
 
+/// The package of what travels between services.
+const EVENTS: &str = ".sc.events";
+
 pub fn generate(schema: &Schema, out_dir: &Path) -> Result<()> {
     let mut config = prost_build::Config::new();
     config.out_dir(out_dir);
@@ -23,15 +26,24 @@ pub fn generate(schema: &Schema, out_dir: &Path) -> Result<()> {
             lists.push(format!(".{}", message.full_name()));
         }
     }
-    // snake_case names, and defaults are written out: a client never has to guess what an absent member means.
-    pbjson_build::Builder::new()
+    json(schema, out_dir)?
+        .exclude([EVENTS])
+        .exclude(lists)
+        .build(&[".sc"])?;
+    // What a client sends must be known; an event may come from a newer version, whose members are news to nobody here.
+    json(schema, out_dir)?.ignore_unknown_fields().build(&[EVENTS])?;
+    Ok(())
+}
+
+/// snake_case names, and defaults are written out: a client never has to guess what an absent member means.
+fn json(schema: &Schema, out_dir: &Path) -> Result<pbjson_build::Builder> {
+    let mut builder = pbjson_build::Builder::new();
+    builder
         .register_descriptors(&schema.descriptors)?
         .out_dir(out_dir)
         .preserve_proto_field_names()
-        .emit_fields()
-        .exclude(lists)
-        .build(&[".sc"])?;
-    Ok(())
+        .emit_fields();
+    Ok(builder)
 }
 
 /// JSON of the messages that are arrays.

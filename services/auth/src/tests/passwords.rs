@@ -22,7 +22,7 @@ async fn a_reset_is_answered_alike_and_only_owners_get_mail() {
     assert_eq!(mails.len(), 1);
     assert_eq!(
         (mails[0].email.as_str(), mails[0].is_invitation),
-        ("ada@school.test", false)
+        ("ada@school.test", None)
     );
 }
 

@@ -199,7 +199,7 @@ pub async fn request_password(tx: &mut WriteTx, user: &User, is_new: bool) -> Re
         locale: user.locale.clone(),
         token,
         expires_at: Some(timestamp(expires_at)),
-        is_invitation: is_new,
+        is_invitation: is_new.then_some(true),
     };
     outbox::append(tx, &event).await?;
     Ok(())
@@ -221,7 +221,7 @@ pub async fn request_passwords(tx: &mut WriteTx, users: &[User]) -> Result<(), M
             locale: user.locale.clone(),
             token,
             expires_at: Some(timestamp(expires_at)),
-            is_invitation: true,
+            is_invitation: Some(true),
         });
     }
     one_time_tokens::insert_many(tx, &secrets, Purpose::ResetPassword, now, expires_at).await?;

@@ -60,12 +60,12 @@ pub async fn password_reset_requested(
     delivery: Delivery<UserPasswordResetRequested>,
 ) -> Result<(), HandlerError> {
     let event = delivery.event;
-    let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
-    let kind = if event.is_invitation {
+    let kind = if event.is_invitation() {
         MailKind::Invitation
     } else {
         MailKind::ResetPassword
     };
+    let to = recipient(&event.user_id, event.email, event.full_name, &event.locale)?;
     let link = app.links.reset_password(&event.token);
     let message = link_mail(kind, link, event.expires_at.as_ref());
     tell(app, tx, delivery.id, &to, message).await

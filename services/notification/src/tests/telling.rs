@@ -203,7 +203,7 @@ async fn what_an_owner_has_to_know_of_their_account_is_held_back_by_nothing() {
 async fn whose_account_was_made_for_them_is_not_told_of_a_forgotten_password() {
     let school = School::open().await;
     let ada = school.user().await;
-    for is_invitation in [true, false] {
+    for is_invitation in [Some(true), None] {
         let event = UserPasswordResetRequested {
             user_id: ada.user_id.into(),
             email: ada.address.clone(),
