@@ -7,7 +7,7 @@ use std::time::Duration;
 use tonic::{Code as GrpcCode, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::{FieldError, Problem, codes};
+use crate::{Code, FieldError, Problem, codes};
 
 const DOMAIN: &str = "student-coaching";
 
@@ -33,16 +33,14 @@ impl From<Problem> for Status {
 }
 
 impl From<Status> for Problem {
-    /// A status of ours gives back the problem it was made from; any other is judged by its gRPC code, and its text is only logged.
+    /// A status of ours gives back the problem it was made from, with a code of the same kind where a newer version has one that is
+    /// not known here; any other is judged by its gRPC code, and its text is only logged.
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
-        let named = details
-            .error_info()
-            .filter(|info| info.domain == DOMAIN)
-            .and_then(|info| Some((codes::by_name(&info.reason)?, &info.metadata)));
-        let Some((code, members)) = named else {
+        let Some(info) = details.error_info().filter(|info| info.domain == DOMAIN) else {
             return foreign(status);
         };
+        let code = codes::by_name(&info.reason).unwrap_or_else(|| newer(status.code()));
         let fields = details
             .bad_request()
             .map(|bad| &bad.field_violations[..])
@@ -62,7 +60,8 @@ impl From<Status> for Problem {
                 }
             })
             .collect();
-        problem.members = members
+        problem.members = info
+            .metadata
             .iter()
             .filter_map(|(name, json)| Some((name.clone(), serde_json::from_str(json).ok()?)))
             .collect();
@@ -83,6 +82,26 @@ fn foreign(status: Status) -> Problem {
         GrpcCode::Unknown | GrpcCode::Internal | GrpcCode::Cancelled if status.source().is_some() => {
             &codes::UNAVAILABLE
         }
+        status => by_status(status),
+    };
+    let problem = Problem::new(code).with_source(status);
+    match code.kind {
+        crate::Kind::Unavailable => problem.with_retry_after(Duration::from_secs(1)),
+        _ => problem,
+    }
+}
+
+/// What stands for a code of ours that is not known here.
+fn newer(status: GrpcCode) -> &'static Code {
+    match status {
+        GrpcCode::InvalidArgument => &codes::VALIDATION_FAILED,
+        GrpcCode::ResourceExhausted => &codes::RATE_LIMITED,
+        status => by_status(status),
+    }
+}
+
+fn by_status(status: GrpcCode) -> &'static Code {
+    match status {
         GrpcCode::Unauthenticated => &codes::UNAUTHENTICATED,
         GrpcCode::PermissionDenied => &codes::PERMISSION_DENIED,
         GrpcCode::NotFound => &codes::NOT_FOUND,
@@ -93,11 +112,6 @@ fn foreign(status: Status) -> Problem {
         GrpcCode::DeadlineExceeded | GrpcCode::Cancelled => &codes::TIMEOUT,
         GrpcCode::Unavailable | GrpcCode::Aborted => &codes::UNAVAILABLE,
         _ => &codes::INTERNAL,
-    };
-    let problem = Problem::new(code).with_source(status);
-    match code.kind {
-        crate::Kind::Unavailable => problem.with_retry_after(Duration::from_secs(1)),
-        _ => problem,
     }
 }
 
@@ -134,6 +148,39 @@ mod tests {
         assert_eq!(got.fields(), fields);
         assert_eq!(got.detail(), Some("look below"));
         assert_eq!(got.members()["courses"], courses);
+    }
+
+    #[test]
+    fn a_code_of_a_newer_version_keeps_its_kind_and_what_is_said_with_it() {
+        let sent = |status, retry_after| {
+            let mut details = ErrorDetails::new();
+            let members = HashMap::from([("missing".to_owned(), "[1]".to_owned())]);
+            details.set_error_info("telepathy", DOMAIN, members);
+            details.add_bad_request_violation("password", "password.wrong: is not the password");
+            if retry_after {
+                details.set_retry_info(Some(Duration::from_secs(7)));
+            }
+            Problem::from(Status::with_error_details(status, "Think of it.", details))
+        };
+        let got = sent(GrpcCode::InvalidArgument, false);
+        assert_eq!(got.code(), &codes::VALIDATION_FAILED);
+        assert_eq!(got.detail(), Some("Think of it."));
+        assert_eq!(got.members()["missing"], json!([1]));
+        let field = &got.fields()[0];
+        assert_eq!(
+            (&*field.field, &*field.code, &*field.detail),
+            ("password", "password.wrong", "is not the password")
+        );
+        for (status, code) in [
+            (GrpcCode::Unauthenticated, &codes::UNAUTHENTICATED),
+            (GrpcCode::FailedPrecondition, &codes::CONFLICT),
+            (GrpcCode::ResourceExhausted, &codes::RATE_LIMITED),
+            (GrpcCode::Unavailable, &codes::UNAVAILABLE),
+        ] {
+            let got = sent(status, true);
+            assert_eq!((got.code(), got.detail()), (code, Some("Think of it.")));
+            assert_eq!(got.retry_after(), Some(Duration::from_secs(7)));
+        }
     }
 
     #[test]
