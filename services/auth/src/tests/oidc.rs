@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use contracts::auth::v1::FinishOidcRequest;
-use contracts::events::v1::UserRegistered;
+use contracts::events::v1::{UserPasswordResetRequested, UserRegistered};
 use futures::future::join_all;
 use problem::Problem;
 use serde_json::{Value, json};
@@ -420,6 +420,32 @@ async fn deactivate(school: &School, id: UserId) {
     update_user(&school.auth, &Reach::SYSTEM, id, inactive)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_address_is_corrected_is_not_invited_to_the_account_they_use() {
+    let campus = Campus::one().await;
+    let ada = campus.sign_in().await.unwrap().user;
+    let school = &campus.school;
+    for (number, address) in ["ada.y@school.test", "ada.yilmaz@school.test"]
+        .into_iter()
+        .enumerate()
+    {
+        school.clock.advance(Duration::from_secs(1));
+        let corrected = Changes {
+            email: Some(address.into()),
+            ..Changes::default()
+        };
+        update_user(&school.auth, &Reach::SYSTEM, ada.id, corrected)
+            .await
+            .unwrap();
+        let mails = school.events::<UserPasswordResetRequested>().await;
+        assert_eq!(mails.len(), number + 1);
+        let mail = mails.last().unwrap();
+        assert_eq!((mail.email.as_str(), mail.is_invitation), (address, None));
+        let in_a_week = contracts::timestamp(school.clock.now() + time::Duration::days(7));
+        assert_eq!(mail.expires_at, Some(in_a_week));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use serde_json::json;
 use typed_id::UserId;
 
 use super::audit::{self, Act};
-use super::events::{self, MailError};
+use super::events::{self, MailError, PasswordMail};
 use super::list_departments::forget_departments;
 use super::reach::Reach;
 use crate::app::Auth;
@@ -80,7 +80,7 @@ pub async fn create_user(app: &Auth, reach: &Reach, request: CreateUserRequest) 
         outbox::append(&mut tx, &events::registered(&user)).await?;
         let act = Act::on_user("user.created", user.id).with(json!({"role": user.role}));
         audit::record(&mut *tx, reach.actor, act, now).await?;
-        events::request_password(&mut tx, &user, true).await?;
+        events::request_password(&mut tx, &user, PasswordMail::Invitation).await?;
         Ok::<_, CreateError>(tx.commit(user).await?)
     });
     let user: User = created.await?;

@@ -18,8 +18,28 @@ use crate::storage::users::{self, User};
 const VERIFICATION_LIFETIME: Duration = Duration::days(3);
 const EMAIL_CHANGE_LIFETIME: Duration = Duration::days(1);
 const RESET_LIFETIME: Duration = Duration::hours(1);
-/// A new account's owner reads the mail when they find the time.
+/// Who has asked for nothing reads the mail when they find the time.
 const INVITATION_LIFETIME: Duration = Duration::days(7);
+
+/// Why a mail with a link to set a password is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordMail {
+    /// Its owner asked for it.
+    Forgotten,
+    /// Somebody else made the account.
+    Invitation,
+    /// Somebody else moved the account, which has no password, to another address.
+    NewAddress,
+}
+
+impl PasswordMail {
+    fn lifetime(self) -> Duration {
+        match self {
+            Self::Forgotten => RESET_LIFETIME,
+            Self::Invitation | Self::NewAddress => INVITATION_LIFETIME,
+        }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
@@ -175,14 +195,9 @@ pub async fn request_email_change(tx: &mut WriteTx, user: &User, new_email: Stri
 }
 
 /// Makes a secret for setting a password and asks for its mail.
-pub async fn request_password(tx: &mut WriteTx, user: &User, is_new: bool) -> Result<(), MailError> {
+pub async fn request_password(tx: &mut WriteTx, user: &User, mail: PasswordMail) -> Result<(), MailError> {
     let now = tx.clock().now();
-    let lifetime = if is_new {
-        INVITATION_LIFETIME
-    } else {
-        RESET_LIFETIME
-    };
-    let (token, expires_at) = (secret::random(Kind::ResetPassword)?, now + lifetime);
+    let (token, expires_at) = (secret::random(Kind::ResetPassword)?, now + mail.lifetime());
     one_time_tokens::insert(
         tx,
         &secret::hash(&token),
@@ -199,7 +214,7 @@ pub async fn request_password(tx: &mut WriteTx, user: &User, is_new: bool) -> Re
         locale: user.locale.clone(),
         token,
         expires_at: Some(timestamp(expires_at)),
-        is_invitation: is_new.then_some(true),
+        is_invitation: (mail == PasswordMail::Invitation).then_some(true),
     };
     outbox::append(tx, &event).await?;
     Ok(())

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use problem::Problem;
 
-use super::events::{self, MailError};
+use super::events::{self, MailError, PasswordMail};
 use crate::app::Auth;
 use crate::domain::email;
 use crate::storage::users;
@@ -25,7 +25,7 @@ async fn send(app: &Auth, address: &str) -> Result<(), Problem> {
         return Ok(());
     };
     let sent = app.db.write(move |mut tx| async move {
-        events::request_password(&mut tx, &user, false).await?;
+        events::request_password(&mut tx, &user, PasswordMail::Forgotten).await?;
         Ok::<_, MailError>(tx.commit(()).await?)
     });
     Ok(sent.await?)

@@ -6,14 +6,14 @@ use serde_json::json;
 use typed_id::UserId;
 
 use super::audit::{self, Act, Actor};
-use super::events::{self, MailError, SecurityChange};
+use super::events::{self, MailError, PasswordMail, SecurityChange};
 use super::list_departments::forget_departments;
 use super::reach::{Reach, ReachError};
 use super::revoke;
 use crate::app::Auth;
 use crate::domain::name;
 use crate::storage::users::{self, Changes, User};
-use crate::storage::{one_time_tokens, passwords, roles, service_accounts, sessions};
+use crate::storage::{identities, one_time_tokens, passwords, roles, service_accounts, sessions};
 
 #[derive(Debug, thiserror::Error)]
 enum UpdateError {
@@ -135,11 +135,19 @@ pub async fn update_user(
 async fn move_mails(tx: &mut WriteTx, before: &User, user: &User) -> Result<(), MailError> {
     let now = tx.clock().now();
     one_time_tokens::void_all(tx, user.id, now).await?;
-    // Who has no password yet was invited: the invitation proves the address too.
+    // Where there is no password, the link to set one proves the address too.
     if passwords::of_user(&mut **tx, user.id).await?.is_some() {
         events::request_verification(tx, user).await?;
     } else {
-        events::request_password(tx, user, true).await?;
+        // Who has been here by an identity provider is not told again that there is an account.
+        let is_invited = before.email_verified_at.is_none()
+            && identities::of_user(&mut **tx, user.id, None, 1).await?.is_empty();
+        let mail = if is_invited {
+            PasswordMail::Invitation
+        } else {
+            PasswordMail::NewAddress
+        };
+        events::request_password(tx, user, mail).await?;
     }
     events::tell_of_change(tx, before.clone(), SecurityChange::Email).await?;
     Ok(())
