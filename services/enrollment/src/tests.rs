@@ -354,12 +354,20 @@ async fn enrolments_that_arrive_together_are_judged_one_by_one() {
 async fn who_comes_back_or_lacks_a_prerequisite_is_told_so() {
     let school = School::open(None).await;
     let now = school.app.clock.now();
-    let advanced = Course {
+    let draft = Course {
         id: CourseId::new(now),
-        prerequisite_ids: vec![school.course.id.0],
+        title: "Gizli".into(),
+        is_published: false,
         ..school.course.clone()
     };
-    courses::upsert(school.app.db.primary(), &advanced).await.unwrap();
+    let advanced = Course {
+        id: CourseId::new(now),
+        prerequisite_ids: vec![school.course.id.0, draft.id.0],
+        ..school.course.clone()
+    };
+    for course in [&draft, &advanced] {
+        courses::upsert(school.app.db.primary(), course).await.unwrap();
+    }
     let mut ada = school.people(1).into_values().next().unwrap();
     ada.email_verified = true;
     users::upsert(school.app.db.primary(), &[ada.clone()])
@@ -368,8 +376,18 @@ async fn who_comes_back_or_lacks_a_prerequisite_is_told_so() {
     let ada = student(ada.id);
     let refused = enroll(&school.app, &ada, advanced.id, None).await.unwrap_err();
     assert_eq!(refused.code().name, "prerequisite_missing");
-    let needed = serde_json::json!([{"id": school.course.id.to_string(), "title": school.course.title}]);
+    let needed = serde_json::json!([
+        {"id": school.course.id.to_string(), "title": school.course.title},
+        {"id": draft.id.to_string(), "title": ""},
+    ]);
     assert_eq!(refused.members()["missing_prerequisites"], needed);
+    assert_eq!(refused.detail(), Some("Complete first: Matematik."));
+    let open = Course {
+        version: 2,
+        prerequisite_ids: vec![school.course.id.0],
+        ..advanced.clone()
+    };
+    courses::upsert(school.app.db.primary(), &open).await.unwrap();
     let first = enroll(&school.app, &ada, school.course.id, None).await.unwrap();
     drop_course(&school.app, &ada, school.course.id).await.unwrap();
     let again = enroll(&school.app, &ada, school.course.id, None).await.unwrap();

@@ -242,7 +242,7 @@ fn problem() -> Value {
             }},
             "missing_prerequisites": {
                 "type": "array",
-                "description": "Only of `prerequisite_missing`: what has to be completed first. The title is empty where the caller may not see the course.",
+                "description": "Only of `prerequisite_missing`: what has to be completed first. The title is empty where students may not see the course, and while it is not known here.",
                 "items": {
                     "type": "object",
                     "required": ["id", "title"],

@@ -1,14 +1,18 @@
+use std::time::Duration;
+
 use access_token::Caller;
 use event_bus::outbox::Cause;
 use problem::{Problem, codes};
-use serde_json::json;
 use typed_id::{CourseId, SectionId};
 use uuid::Uuid;
 
-use super::take_seats::{Application, Enrolled, Refused, Wish};
+use super::take_seats::{Application, Enrolled, Refused, Wish, prerequisites_missing};
 use crate::app::Enrollment as App;
 use crate::projections;
 use crate::storage::courses::{self, Course};
+
+/// For a catalogue that does not answer a refusal is not kept back longer.
+const CATALOG_WAIT: Duration = Duration::from_secs(2);
 
 /// Enrols the caller in a published course, and where it has several sections in the one that they choose. What is known here decides, unless it would refuse: then the owner of what is missing is
 /// asked once, and the judgement is made again.
@@ -50,6 +54,14 @@ pub async fn enroll(
                     return Err(refused.into());
                 }
             }
+            // What the course asks for may have changed a moment ago; the refusal stands where the catalogue cannot be asked.
+            Refused::PrerequisiteMissing(_) if !asked_catalog => {
+                asked_catalog = true;
+                let asked = projections::course(app, course, |_| false);
+                if let Ok(asked) = tokio::time::timeout(CATALOG_WAIT, asked).await {
+                    asked?;
+                }
+            }
             Refused::PrerequisiteMissing(courses) => return Err(missing(app, &courses).await?),
             refused => return Err(refused.into()),
         }
@@ -57,20 +69,9 @@ pub async fn enroll(
 }
 
 /// Says which courses are missing, so that a client can lead there. Of one that students may not see, the id alone.
-async fn missing(app: &App, courses: &[Uuid]) -> Result<Problem, Problem> {
-    let titles = courses::open_titles(app.db.primary(), courses)
+async fn missing(app: &App, missing: &[Uuid]) -> Result<Problem, Problem> {
+    let titles = courses::open_titles(app.db.primary(), missing)
         .await
         .map_err(postgres::problem_of)?;
-    let title = |id: &Uuid| titles.get(id).map(String::as_str);
-    let missing: Vec<_> = courses
-        .iter()
-        .map(|id| json!({"id": id.to_string(), "title": title(id).unwrap_or_default()}))
-        .collect();
-    let problem = Problem::new(&codes::PREREQUISITE_MISSING).with_member("missing_prerequisites", missing);
-    let named: Vec<&str> = courses.iter().filter_map(title).collect();
-    if named.is_empty() {
-        return Ok(problem);
-    }
-    let named = named.join(", ");
-    Ok(problem.with_detail(format!("Complete first: {named}.")))
+    Ok(prerequisites_missing(missing, &titles))
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use event_bus::outbox::{self, Cause};
 use postgres::{Database, WriteError, WriteTx};
 use problem::{Problem, codes};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use typed_id::{CourseId, EnrollmentId, SectionId, UserId};
 use uuid::Uuid;
@@ -74,11 +75,27 @@ impl From<Refused> for Problem {
             Refused::Section(refusal) => return refusal.into(),
             Refused::NotOpen => &codes::NOT_FOUND,
             Refused::NotVerified => &codes::EMAIL_NOT_VERIFIED,
-            Refused::PrerequisiteMissing(_) => &codes::PREREQUISITE_MISSING,
+            Refused::PrerequisiteMissing(missing) => return prerequisites_missing(&missing, &HashMap::new()),
             Refused::CourseFull => &codes::COURSE_FULL,
             Refused::Suspended => &codes::ENROLLMENT_SUSPENDED,
         })
     }
+}
+
+/// 409 that names what is missing; of a course without a title here, the id alone.
+pub fn prerequisites_missing(missing: &[Uuid], titles: &HashMap<Uuid, String>) -> Problem {
+    let title = |id: &Uuid| titles.get(id).map(String::as_str);
+    let members: Vec<Value> = missing
+        .iter()
+        .map(|id| json!({"id": id.to_string(), "title": title(id).unwrap_or_default()}))
+        .collect();
+    let problem = Problem::new(&codes::PREREQUISITE_MISSING).with_member("missing_prerequisites", members);
+    let named: Vec<&str> = missing.iter().filter_map(title).collect();
+    if named.is_empty() {
+        return problem;
+    }
+    let named = named.join(", ");
+    problem.with_detail(format!("Complete first: {named}."))
 }
 
 impl From<section::Refusal> for Problem {
