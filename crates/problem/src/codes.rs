@@ -64,6 +64,7 @@ codes! {
     INVALID_CREDENTIALS = "invalid_credentials", Unauthenticated, "E-mail address or password is wrong.", "E-posta adresi ya da parola yanlış.";
     WRONG_PASSWORD = "wrong_password", Invalid, "The current password is wrong.", "Mevcut parola yanlış.";
     TOTP_REQUIRED = "totp_required", Unauthenticated, "A code of the authenticator app is needed.", "Doğrulama uygulamasının kodu gerekli.";
+    // Signing in with it; `invalid_totp_code` is of who is signed in, to whom a 401 would say that their token is no longer good.
     WRONG_TOTP_CODE = "wrong_totp_code", Unauthenticated, "The code of the second factor is wrong, or was used already.", "İkinci doğrulama adımının kodu yanlış ya da daha önce kullanılmış.";
     TOTP_ENABLED = "totp_enabled", Conflict, "A second factor is on already.", "İkinci doğrulama adımı zaten açık.";
     TOTP_NOT_BEGUN = "totp_not_begun", Conflict, "There is no second factor to confirm.", "Onaylanacak bir ikinci doğrulama adımı yok.";

@@ -154,6 +154,22 @@ async fn a_taken_address_is_answered_alike_and_the_quicker_one_gets_a_free_one()
 }
 
 #[tokio::test]
+async fn who_was_deactivated_is_not_told_of_a_wrong_password() {
+    let school = School::open().await;
+    let ada = school.user("ada@school.test", "student").await;
+    let caller = school.caller(&school.sign_in("ada@school.test").await).await;
+    let inactive = Changes {
+        is_active: Some(false),
+        ..Changes::default()
+    };
+    update_user(&school.auth, &Reach::SYSTEM, ada.id, inactive)
+        .await
+        .unwrap();
+    let refused = change_email(&school.auth, &caller, "new@school.test", PASSWORD).await;
+    assert_eq!(code_of(refused), Some("unauthenticated"));
+}
+
+#[tokio::test]
 async fn an_admin_corrects_an_address_at_once() {
     let school = School::open().await;
     let ada = school.user("ada@school.test", "student").await;

@@ -269,6 +269,37 @@ async fn a_second_factor_is_asked_for_once_confirmed_and_no_code_counts_twice() 
 }
 
 #[tokio::test]
+async fn who_knows_the_password_cannot_guess_the_second_factor() {
+    let school = School::open().await;
+    school.register("ada@school.test").await;
+    let caller = school.caller(&school.sign_in("ada@school.test").await).await;
+    let (secret, _) = second_factor::enroll(&school.auth, &caller).await.unwrap();
+    let app = School::app(&secret);
+    second_factor::confirm(&school.auth, &caller, &school.code(&app))
+        .await
+        .unwrap();
+    school.clock.advance(Duration::from_secs(30));
+    let right = school.code(&app);
+    let with = |code| SignIn {
+        totp_code: Some(code),
+        ..sign_in("ada@school.test", PASSWORD)
+    };
+    for _ in 0..10 {
+        let wrong = login(&school.auth, with("000000")).await;
+        assert_eq!(code_of(wrong), Some("wrong_totp_code"));
+    }
+    for code in ["000000", right.as_str()] {
+        let refused = login(&school.auth, with(code)).await;
+        assert_eq!(code_of(refused), Some("rate_limited"), "{code}");
+    }
+    let told = "SELECT count(*) FROM auth.audit_log
+         WHERE action = 'sign_in.failed' AND details ->> 'code' = 'wrong_totp_code'";
+    assert_eq!(school.count(told).await, 10);
+    school.clock.advance(Duration::from_secs(12));
+    login(&school.auth, with(right.as_str())).await.unwrap();
+}
+
+#[tokio::test]
 async fn new_recovery_codes_void_those_of_before() {
     let school = School::open().await;
     let ada = school.user("ada@school.test", "student").await;

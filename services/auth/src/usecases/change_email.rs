@@ -1,6 +1,6 @@
 use access_token::Caller;
 use event_bus::outbox;
-use problem::Problem;
+use problem::{Problem, codes};
 
 use super::audit::{self, Act, Actor};
 use super::current_password::{self, CurrentPassword};
@@ -9,6 +9,13 @@ use crate::app::Auth;
 use crate::domain::email;
 use crate::storage::one_time_tokens::{self, Purpose};
 use crate::storage::users;
+
+enum Outcome {
+    Sent,
+    /// Deactivated since the token was verified.
+    Inactive,
+    WrongPassword,
+}
 
 /// Sends a link to the new address and a notice to the one of now. Whether the new one has an account, the caller does not learn:
 /// its owner does.
@@ -25,10 +32,10 @@ pub async fn change_email(
     let sent = app.db.write(move |mut tx| async move {
         let user = users::lock(&mut tx, id).await?;
         let Some(user) = user.filter(|user| user.is_active) else {
-            return Ok(tx.rollback(false).await?);
+            return Ok(tx.rollback(Outcome::Inactive).await?);
         };
         if !shown.still_holds(&mut tx, id).await? {
-            return Ok(tx.rollback(false).await?);
+            return Ok(tx.rollback(Outcome::WrongPassword).await?);
         }
         let now = tx.clock().now();
         // The last one asked for is the one that counts.
@@ -44,11 +51,11 @@ pub async fn change_email(
         let act = Act::on_user("user.email_change_requested", id);
         audit::record(&mut *tx, Actor::user(id), act, now).await?;
         events::tell_of_change(&mut tx, user, SecurityChange::EmailChangeRequested).await?;
-        Ok::<_, MailError>(tx.commit(true).await?)
+        Ok::<_, MailError>(tx.commit(Outcome::Sent).await?)
     });
-    if sent.await? {
-        Ok(())
-    } else {
-        Err(current_password::wrong())
+    match sent.await? {
+        Outcome::Sent => Ok(()),
+        Outcome::Inactive => Err(Problem::new(&codes::UNAUTHENTICATED)),
+        Outcome::WrongPassword => Err(current_password::wrong()),
     }
 }

@@ -71,7 +71,7 @@ async fn by_code(
     let user = match known {
         Ok(user) => user,
         Err(problem) => {
-            failed(app, provider.name(), None).await?;
+            failed(app, provider.name(), None, problem.code()).await?;
             return Err(problem);
         }
     };
@@ -131,16 +131,16 @@ async fn sign_in(app: &Auth, shown: &Shown, user: UserId, code: Option<&str>) ->
 }
 
 async fn refused(app: &Auth, shown: &Shown, user: UserId, code: &'static Code) -> Result<Problem, Problem> {
-    failed(app, &shown.provider, Some(user)).await?;
+    failed(app, &shown.provider, Some(user), code).await?;
     Ok(Problem::new(code))
 }
 
-async fn failed(app: &Auth, provider: &str, user: Option<UserId>) -> Result<(), Problem> {
+async fn failed(app: &Auth, provider: &str, user: Option<UserId>, code: &Code) -> Result<(), Problem> {
     let act = Act {
         action: "sign_in.failed",
         target_kind: "user",
         target_id: user.map(|user| user.to_string()).unwrap_or_default(),
-        details: json!({"provider": provider}),
+        details: json!({"provider": provider, "code": code.name}),
     };
     audit::record(app.db.primary(), Actor::NOBODY, act, app.clock.now())
         .await

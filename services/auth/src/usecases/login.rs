@@ -113,14 +113,12 @@ fn subject(
 
 /// Written for unknown addresses too: an account must not show by the time of a commit.
 async fn refused(app: &Auth, found: Option<&Credentials>, code: &'static Code) -> Result<Problem, Problem> {
-    let act = match found {
-        Some(found) => Act::on_user("sign_in.failed", found.user_id),
-        None => Act {
-            action: "sign_in.failed",
-            target_kind: "user",
-            target_id: String::new(),
-            details: json!({}),
-        },
+    // Whether the password was known is what tells a guess from an intruder.
+    let act = Act {
+        action: "sign_in.failed",
+        target_kind: "user",
+        target_id: found.map(|found| found.user_id.to_string()).unwrap_or_default(),
+        details: json!({"code": code.name}),
     };
     audit::record(app.db.primary(), Actor::NOBODY, act, app.clock.now())
         .await
