@@ -8,6 +8,7 @@ mod kind;
 pub mod turkish;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
@@ -55,8 +56,21 @@ impl Language {
     /// The detail in this language, as far as it is known there.
     pub fn tell(self, detail: &str) -> Cow<'_, str> {
         match self {
-            Self::En => detail.into(),
-            Self::Tr => turkish::of(detail).map_or(detail.into(), Into::into),
+            Self::Tr if !detail.is_empty() => turkish::of(detail).map_or(detail.into(), Into::into),
+            Self::Tr | Self::En => detail.into(),
+        }
+    }
+
+    /// [`tell`](Self::tell) for a report of many rows: what many of them say is looked up once.
+    pub fn teller(self) -> impl FnMut(&str) -> String {
+        let mut told: HashMap<String, String> = HashMap::new();
+        move |detail: &str| match told.get(detail) {
+            Some(known) => known.clone(),
+            None => {
+                let text = self.tell(detail).into_owned();
+                told.insert(detail.to_owned(), text.clone());
+                text
+            }
         }
     }
 
@@ -65,6 +79,14 @@ impl Language {
             Self::En => "en",
             Self::Tr => "tr",
         }
+    }
+}
+
+/// What the fault of an operation is told as, by what is stored of it: the code's name and its text, or no name and the text that was stored.
+pub fn told_fault(stored: &str, language: Language) -> (&'static str, String) {
+    match codes::by_name(stored) {
+        Some(code) => (code.name, code.text(language).to_owned()),
+        None => ("", language.tell(stored).into_owned()),
     }
 }
 
@@ -238,6 +260,29 @@ impl StdError for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_told_as_one_by_one() {
+        for language in [Language::En, Language::Tr] {
+            let mut tell = language.teller();
+            for detail in ["there is no name", "", "no text of ours", "there is no name"] {
+                assert_eq!(tell(detail), language.tell(detail), "{detail}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stored_fault_is_told_in_the_language_of_who_reads_it() {
+        let text = "The report could not be made. Please ask again later.";
+        assert_eq!(told_fault(text, Language::En), ("", text.to_owned()));
+        assert!(told_fault(text, Language::Tr).1.starts_with("Rapor"));
+        assert_eq!(told_fault("", Language::Tr), ("", String::new()));
+        let code = &codes::OPERATION_TIMEOUT;
+        assert_eq!(
+            told_fault(code.name, Language::Tr),
+            (code.name, code.tr.to_owned())
+        );
+    }
 
     #[test]
     fn the_language_with_the_higher_quality_wins() {

@@ -13,6 +13,8 @@ const SAYINGS: &[&str] = &[
     "refuse(",
     "malformed(",
     "let detail = ",
+    // Of operations.
+    "GIVEN_UP: &str = ",
     // Of rows and questions of files.
     "header_fault(",
     "row.fault(",

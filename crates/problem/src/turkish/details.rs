@@ -141,6 +141,10 @@ pub(super) static TEXTS: &[(&str, &str)] = &[
         "sondan önce olmalı, gelecekte olmamalı",
     ),
     ("is more than {} days", "{} günden uzun"),
+    (
+        "The report could not be made. Please ask again later.",
+        "Rapor hazırlanamadı. Lütfen daha sonra yeniden isteyin.",
+    ),
     ("is no kind of a report", "bir rapor türü değil"),
     ("is no format", "bir biçim değil"),
     ("has to be after {}", "{} değerinden sonra olmalı"),

@@ -143,12 +143,8 @@ impl From<Entry> for proto::AuditEntry {
 
 impl From<Operation> for proto::Operation {
     fn from(operation: Operation) -> Self {
-        let code = problem::codes::by_name(&operation.fault);
         let language = request_context::with(|context| context.language);
-        let fault = match code {
-            Some(code) => code.text(language).to_owned(),
-            None => language.tell(&operation.fault).into_owned(),
-        };
+        let (fault_code, fault) = problem::told_fault(&operation.fault, language);
         let result_path = if operation.has_result {
             format!("/api/v1/operations/{}/result", operation.id)
         } else {
@@ -163,7 +159,7 @@ impl From<Operation> for proto::Operation {
             created_at: Some(timestamp(operation.created_at)),
             finished_at: operation.finished_at.map(timestamp),
             result_path,
-            fault_code: code.map_or("", |code| code.name).to_owned(),
+            fault_code: fault_code.to_owned(),
             fault,
         }
     }

@@ -168,8 +168,9 @@ pub async fn run(app: &Auth, claimed: Claimed, stop: &CancellationToken) -> Resu
         forget_departments(app).await;
     }
     report.lines.sort_by_key(|line| line.line);
+    let mut tell = language.teller();
     for line in report.lines.iter_mut().filter(|line| line.outcome == "refused") {
-        line.detail = language.tell(&line.detail).into_owned();
+        line.detail = tell(&line.detail);
     }
     let count = |outcome: &str| report.lines.iter().filter(|line| line.outcome == outcome).count();
     (report.created, report.updated) = (count("created"), count("updated"));

@@ -108,7 +108,7 @@ pub fn source(req: ImportEnrollmentsRequest) -> Result<Source, Problem> {
 }
 
 pub fn import_report(rows: Vec<RowReport>, dry_run: bool) -> ImportEnrollmentsResponse {
-    let language = request_context::with(|context| context.language);
+    let mut tell = request_context::with(|context| context.language).teller();
     let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let count = |outcome: &str| number(rows.iter().filter(|row| row.outcome.name() == outcome).count());
     ImportEnrollmentsResponse {
@@ -125,7 +125,7 @@ pub fn import_report(rows: Vec<RowReport>, dry_run: bool) -> ImportEnrollmentsRe
                     line: i32::try_from(row.line).unwrap_or(i32::MAX),
                     outcome: row.outcome.name().to_owned(),
                     code: code.to_owned(),
-                    detail: language.tell(detail).into_owned(),
+                    detail: tell(detail),
                     email: row.email,
                 }
             })

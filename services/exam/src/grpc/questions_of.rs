@@ -325,7 +325,7 @@ pub fn source(req: proto::ImportQuestionsRequest) -> Result<Source, Problem> {
 }
 
 pub fn import_report(report: Report, dry_run: bool) -> proto::ImportQuestionsResponse {
-    let language = request_context::with(|context| context.language);
+    let mut tell = request_context::with(|context| context.language).teller();
     let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     proto::ImportQuestionsResponse {
         found: count(report.found),
@@ -337,7 +337,7 @@ pub fn import_report(report: Report, dry_run: bool) -> proto::ImportQuestionsRes
                 file: fault.file,
                 line: i32::try_from(fault.line).unwrap_or(i32::MAX),
                 code: fault.code.to_owned(),
-                detail: language.tell(&fault.message).into_owned(),
+                detail: tell(&fault.message),
             })
             .collect(),
         question_ids: report.question_ids.into_iter().map(Into::into).collect(),

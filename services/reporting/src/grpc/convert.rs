@@ -56,7 +56,8 @@ impl From<Activity> for proto::Activity {
 
 impl From<Operation> for auth::v1::Operation {
     fn from(operation: Operation) -> Self {
-        let code = problem::codes::by_name(&operation.fault);
+        let language = request_context::with(|context| context.language);
+        let (fault_code, fault) = problem::told_fault(&operation.fault, language);
         let result_path = if operation.state == "succeeded" {
             format!("/api/v1/operations/{}/result", operation.id)
         } else {
@@ -71,8 +72,8 @@ impl From<Operation> for auth::v1::Operation {
             created_at: Some(timestamp(operation.created_at)),
             finished_at: operation.finished_at.map(timestamp),
             result_path,
-            fault_code: code.map_or("", |code| code.name).to_owned(),
-            fault: code.map_or(operation.fault, |code| code.en.to_owned()),
+            fault_code: fault_code.to_owned(),
+            fault,
         }
     }
 }

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use clock::Clock;
+use problem::Language;
+use request_context::RequestContext;
 use service_runtime::OperationLimits;
 use spreadsheet::Format;
 use test_support::eventually;
@@ -367,9 +369,16 @@ async fn a_report_that_takes_too_long_has_failed_by_a_name_of_its_own() {
             ("failed", "operation_timeout")
         );
         assert!(worked.await.unwrap().unwrap());
+        let again = over.clone();
         let shown = contracts::auth::v1::Operation::from(over);
         assert_eq!(shown.fault_code, "operation_timeout");
         assert!(shown.fault.starts_with("It took longer") && shown.result_path.is_empty());
+        let turkish = RequestContext {
+            language: Language::Tr,
+            ..RequestContext::default()
+        };
+        let read = request_context::scope(turkish, async { contracts::auth::v1::Operation::from(again) });
+        assert_eq!(read.await.fault, problem::codes::OPERATION_TIMEOUT.tr);
         // It is over: nobody takes it up again.
         assert!(!work_once(&school.app, &CancellationToken::new()).await.unwrap());
     }
