@@ -164,7 +164,8 @@ pub fn answered(stored: &[Stored]) -> i32 {
     i32::try_from(some).unwrap_or(i32::MAX)
 }
 
-/// The same of many attempts, without reading them; attempts without one are left out.
+/// The same of many attempts, without reading them; attempts without one are left out. What is blank is written out, as Unicode and
+/// `str::trim` have it: PostgreSQL's `\s` goes by the locale, and takes a no-break space for text.
 pub async fn answered_of(
     db: impl PgExecutor<'_>,
     attempts: &[Uuid],
@@ -172,7 +173,7 @@ pub async fn answered_of(
     let rows = sqlx::query!(
         r#"SELECT attempt_id, count(*)::int AS "answered!" FROM exam.answers
            WHERE attempt_id = ANY ($1)
-             AND (answer ? 'option_ids' OR answer ? 'number' OR answer ->> 'text' ~ '\S')
+             AND (answer ? 'option_ids' OR answer ? 'number' OR answer ->> 'text' ~ '[^\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]')
            GROUP BY attempt_id"#,
         attempts,
     )

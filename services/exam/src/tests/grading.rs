@@ -7,6 +7,7 @@ use crate::domain::answer::Answer;
 use crate::domain::attempt::State;
 use crate::domain::question::{Body, Content};
 use crate::domain::score::{FULL, Score};
+use crate::storage::answers::{self, NewAnswer};
 use crate::usecases::exams::{Changes, create};
 use crate::usecases::export_results::export_results;
 use crate::usecases::grade_answer::grade_answer;
@@ -355,6 +356,41 @@ async fn an_open_attempt_tells_what_is_answered_so_far() {
         .await
         .unwrap();
     assert_eq!((own.attempt.answered, all.items[0].attempt.answered), (1, 1));
+}
+
+#[tokio::test]
+async fn what_is_blank_is_the_same_to_the_database() {
+    let room = Classroom::open().await;
+    let (exam, ada) = (room.exam(3, Changes::default()).await, room.student().await);
+    let attempt = room.start(&ada, exam).await.unwrap().attempt;
+    let blank: String = ('\0'..=char::MAX).filter(|c| c.is_whitespace()).collect();
+    assert!(blank.contains('\u{a0}'));
+    let texts = [blank, "\u{200b}".into(), "\u{a0}x".into()];
+    let answers: Vec<_> = texts
+        .into_iter()
+        .zip(&attempt.question_ids)
+        .map(|(text, question)| NewAnswer {
+            attempt_id: attempt.id,
+            question_id: *question,
+            sequence: 1,
+            answer: Answer {
+                text,
+                ..Answer::default()
+            },
+            arrived_at: room.app.clock.now(),
+        })
+        .collect();
+    answers::save(room.app.db.repeatable(), &answers, 5.0)
+        .await
+        .unwrap();
+    let stored = answers::of_attempts(room.app.db.primary(), &[attempt.id.0])
+        .await
+        .unwrap();
+    let counted = answers::answered_of(room.app.db.primary(), &[attempt.id.0])
+        .await
+        .unwrap();
+    assert_eq!((stored.len(), answers::answered(&stored)), (3, 2));
+    assert_eq!(counted[&attempt.id], 2);
 }
 
 #[tokio::test]
