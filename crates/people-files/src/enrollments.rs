@@ -174,16 +174,23 @@ fn of_package(row: &Row<'_>, package: &Package) -> Result<EnrollmentRow, RowFaul
         }
         None => return Err(row.fault(Column::UserId, "user_unknown", "the user is not in users.csv")),
     };
-    let Some(class) = row.text(Column::ClassId)? else {
-        return Err(row.fault(Column::ClassId, "course_missing", "there is no class"));
+    let read = || -> Result<EnrollmentRow, RowFault> {
+        let Some(class) = row.text(Column::ClassId)? else {
+            return Err(row.fault(Column::ClassId, "course_missing", "there is no class"));
+        };
+        let code = package.classes.get(&class).cloned().flatten().unwrap_or(class);
+        Ok(EnrollmentRow {
+            line: row.line,
+            email: email.clone(),
+            course: Some(CourseRef::Code(code)),
+            status: status(row)?,
+            role: row.text(Column::Role)?.map(|role| role_of(&role)),
+        })
     };
-    let code = package.classes.get(&class).cloned().flatten().unwrap_or(class);
-    Ok(EnrollmentRow {
-        line: row.line,
-        email,
-        course: Some(CourseRef::Code(code)),
-        status: status(row)?,
-        role: row.text(Column::Role)?.map(|role| role_of(&role)),
+    // The row itself has no address that a fault could be named by.
+    read().map_err(|fault| RowFault {
+        email: email.clone(),
+        ..fault
     })
 }
 

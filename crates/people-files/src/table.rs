@@ -211,8 +211,11 @@ impl<'a> Row<'a> {
         RowFault::new(self.line, column.name(), code, detail)
     }
 
-    /// The fault with the row's address, where something stands there that may be one.
+    /// The fault with the row's address, where it has none yet and something stands there that may be one.
     pub(crate) fn named(&self, fault: RowFault) -> RowFault {
+        if !fault.email.is_empty() {
+            return fault;
+        }
         let is_told = |email: &&str| {
             email.contains('@') && email.len() <= MAX_EMAIL_BYTES && !email.chars().any(char::is_control)
         };

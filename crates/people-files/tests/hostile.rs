@@ -235,3 +235,33 @@ fn a_line_of_moodle_has_an_enrolment_for_each_course() {
         ]
     );
 }
+
+#[test]
+fn rows_of_a_package_are_named_by_its_users() {
+    let users = "sourcedId,email\nu1,ada@okul.edu\nu2,\n";
+    let enrollments = "sourcedId,classSourcedId,userSourcedId,role,status\n\
+                       1,c1,u1,student,active\n\
+                       2,,u1,student,active\n\
+                       3,c1,u1,student,ac\u{7}tive\n\
+                       4,c1,u2,student,active\n\
+                       5,c1,u3,student,active\n";
+    let bytes = package(&[
+        ("users.csv", users.as_bytes()),
+        ("enrollments.csv", enrollments.as_bytes()),
+    ]);
+    let faults: Vec<_> = Enrollments::new(&bytes)
+        .unwrap()
+        .filter_map(Result::err)
+        .map(|fault| (fault.line, fault.code, fault.email))
+        .collect();
+    let fault = |line, code, email: &str| (line, code, email.to_owned());
+    assert_eq!(
+        faults,
+        [
+            fault(3, "course_missing", "ada@okul.edu"),
+            fault(4, "control_character", "ada@okul.edu"),
+            fault(5, "email_missing", ""),
+            fault(6, "user_unknown", ""),
+        ]
+    );
+}
