@@ -128,6 +128,10 @@ pub(super) static TEXTS: &[(&str, &str)] = &[
         "sayı aralık dışında: satır {}, sütun {}",
     ),
     // Rules of services
+    (
+        "has to be the same as prerequisite_ids",
+        "prerequisite_ids ile aynı olmalı",
+    ),
     ("has to be a UUID", "bir UUID olmalı"),
     ("has to be base64", "base64 olmalı"),
     ("has to be between {} and {}", "{} ile {} arasında olmalı"),

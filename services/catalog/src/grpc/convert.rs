@@ -73,10 +73,25 @@ pub fn new_course(
 }
 
 pub fn course_changes(req: proto::UpdateCourseRequest) -> Result<change_course::Changes, Problem> {
-    let prerequisites = match (req.prerequisite_ids, req.prerequisites) {
-        (Some(all), _) => Some(uuids("prerequisite_ids", &all.items)?),
-        (None, Some(all)) => Some(uuids("prerequisites.course_ids", &all.course_ids)?),
-        (None, None) => None,
+    let named = req
+        .prerequisite_ids
+        .map(|all| uuids("prerequisite_ids", &all.items))
+        .transpose()?;
+    let before = req
+        .prerequisites
+        .map(|all| uuids("prerequisites.course_ids", &all.course_ids))
+        .transpose()?;
+    let prerequisites = match (named, before) {
+        // A client that says both means one of them, and nobody knows which.
+        (Some(named), Some(before)) if !are_the_same(&named, &before) => {
+            let detail = "has to be the same as prerequisite_ids";
+            return Err(Problem::invalid_field(
+                "prerequisites",
+                "prerequisites.differ",
+                detail,
+            ));
+        }
+        (named, before) => named.or(before),
     };
     Ok(change_course::Changes {
         title: req.title,
@@ -88,6 +103,16 @@ pub fn course_changes(req: proto::UpdateCourseRequest) -> Result<change_course::
         prerequisite_ids: prerequisites,
         teacher_id: optional("teacher_id", req.teacher_id.as_deref())?,
     })
+}
+
+/// In any order.
+fn are_the_same(some: &[Uuid], others: &[Uuid]) -> bool {
+    let sorted = |ids: &[Uuid]| {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids
+    };
+    sorted(some) == sorted(others)
 }
 
 pub fn new_video(req: proto::CreateVideoRequest, now: OffsetDateTime) -> Result<NewVideo, Problem> {
@@ -288,11 +313,14 @@ mod tests {
                 }),
                 ..proto::UpdateCourseRequest::default()
             };
-            course_changes(request).unwrap().prerequisite_ids
+            course_changes(request).map(|changes| changes.prerequisite_ids)
         };
-        assert_eq!(wanted(None, None), None);
-        assert_eq!(wanted(Some(Vec::new()), None), Some(Vec::new()));
-        assert_eq!(wanted(None, Some(other)), Some(vec![other]));
-        assert_eq!(wanted(Some(vec![one]), Some(other)), Some(vec![one]));
+        assert_eq!(wanted(None, None).unwrap(), None);
+        assert_eq!(wanted(Some(Vec::new()), None).unwrap(), Some(Vec::new()));
+        assert_eq!(wanted(None, Some(other)).unwrap(), Some(vec![other]));
+        assert_eq!(wanted(Some(vec![one]), Some(one)).unwrap(), Some(vec![one]));
+        let refused = wanted(Some(vec![one]), Some(other)).unwrap_err();
+        assert_eq!(refused.fields()[0].code, "prerequisites.differ");
+        assert!(are_the_same(&[one, other], &[other, one]));
     }
 }
