@@ -18,6 +18,18 @@ pub struct AnswerContext {
     pub language: Language,
 }
 
+/// What every answer has, by the names of [`Body`].
+pub(crate) const MEMBERS: &[&str] = &[
+    "type",
+    "title",
+    "status",
+    "detail",
+    "instance",
+    "code",
+    "request_id",
+    "errors",
+];
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
@@ -133,6 +145,10 @@ mod tests {
         let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(body["missing"], serde_json::json!(["a", "b"]));
         assert_eq!(body["code"], "prerequisite_missing");
+        let names = body.as_object().unwrap().keys();
+        let others = names.filter(|name| !MEMBERS.contains(&name.as_str()));
+        assert_eq!(others.collect::<Vec<_>>(), ["missing"]);
+        assert_eq!(body.as_object().unwrap().len(), MEMBERS.len() + 1);
     }
 
     #[test]

@@ -165,6 +165,10 @@ impl Problem {
     /// A member of the answer beside those that every problem has (RFC 9457, section 3.2): what a program needs besides the code.
     #[must_use]
     pub fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        debug_assert!(
+            !http_answer::MEMBERS.contains(&name),
+            "{name} is a member of every problem"
+        );
         self.members.insert(name.to_owned(), value.into());
         self
     }
