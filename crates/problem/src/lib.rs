@@ -64,13 +64,13 @@ impl Language {
     /// [`tell`](Self::tell) for a report of many rows: what many of them say is looked up once.
     pub fn teller(self) -> impl FnMut(&str) -> String {
         let mut told: HashMap<String, String> = HashMap::new();
-        move |detail: &str| match told.get(detail) {
-            Some(known) => known.clone(),
-            None => {
-                let text = self.tell(detail).into_owned();
-                told.insert(detail.to_owned(), text.clone());
-                text
+        move |detail: &str| {
+            if let Some(known) = told.get(detail) {
+                return known.clone();
             }
+            let text = self.tell(detail).into_owned();
+            told.insert(detail.to_owned(), text.clone());
+            text
         }
     }
 
