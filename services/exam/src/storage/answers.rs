@@ -139,11 +139,11 @@ pub struct Stored {
     pub saved_at: OffsetDateTime,
 }
 
-/// All answers of these attempts.
+/// All answers of these attempts. The sub-select hides how many they are: the plan is made once (docs/adr/0033).
 pub async fn of_attempts(db: impl PgExecutor<'_>, attempts: &[Uuid]) -> Result<Vec<Stored>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT attempt_id, question_id, sequence, answer AS "answer: Json<Answer>", saved_at
-           FROM exam.answers WHERE attempt_id = ANY ($1) ORDER BY attempt_id, question_id"#,
+           FROM exam.answers WHERE attempt_id = ANY ((SELECT $1::uuid[])::uuid[]) ORDER BY attempt_id, question_id"#,
         attempts,
     )
     .fetch_all(db)
@@ -172,7 +172,7 @@ pub async fn answered_of(
 ) -> Result<HashMap<AttemptId, i32>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT attempt_id, count(*)::int AS "answered!" FROM exam.answers
-           WHERE attempt_id = ANY ($1)
+           WHERE attempt_id = ANY ((SELECT $1::uuid[])::uuid[])
              AND (answer ? 'option_ids' OR answer ? 'number' OR answer ->> 'text' ~ '[^\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]')
            GROUP BY attempt_id"#,
         attempts,
