@@ -6,11 +6,8 @@ use cache::{Cache, CacheError, Key, LoadFault};
 use contracts::catalog::v1::{CourseDetail, ListCoursesResponse};
 use postgres::{Finished, WriteError, WriteTx};
 use problem::{Problem, codes};
-use tokio::time::{sleep, timeout};
 use typed_id::CourseId;
 
-/// Between two tries to have Redis forget.
-const PAUSE: Duration = Duration::from_millis(500);
 /// A load that began before a change has written what it read by then, with its whole time to live.
 const LONGEST_LOAD: Duration = Duration::from_mins(1);
 
@@ -72,15 +69,7 @@ impl Caching {
     }
 
     async fn repeat(&self, ids: &[CourseId]) {
-        let trying = async {
-            loop {
-                sleep(PAUSE).await;
-                if self.try_forget(ids).await {
-                    return;
-                }
-            }
-        };
-        let _ = timeout(self.ttl + LONGEST_LOAD, trying).await;
+        cache::repeat(self.ttl + LONGEST_LOAD, || self.try_forget(ids)).await;
     }
 
     /// Once; false when Redis did not take it all.

@@ -66,11 +66,7 @@ impl Videos {
         let states = answer.into_inner().videos;
         let found: Result<Vec<Video>, InvalidId> = states.into_iter().map(Video::try_from).collect();
         match found {
-            Ok(all) if !all.is_empty() => {
-                let is_kept = videos::keep_all(self.db.primary(), &all).await.is_ok();
-                self.of_course.invalidate(&course.0).await;
-                is_kept
-            }
+            Ok(all) if !all.is_empty() => videos::keep_all(self.db.primary(), &all).await.is_ok(),
             _ => false,
         }
     }

@@ -1,19 +1,13 @@
-use std::time::Duration;
-
-use cache::{Cache, Key};
+use cache::Key;
 use postgres::{WriteError, problem_of};
 use problem::Problem;
 use time::Date;
-use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::get_statistics::TTL_OVER;
 use crate::app::Reporting;
 use crate::domain::day;
 use crate::storage::statistics;
-
-/// Between two tries to have Redis forget.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Counts each day that is due, and those that something was told of late; gives their number.
 pub async fn compute_due(app: &Reporting, stop: &CancellationToken) -> Result<usize, Problem> {
@@ -44,21 +38,10 @@ pub async fn compute(app: &Reporting, day: Date) -> Result<(), Problem> {
     });
     let kept: Result<(), WriteError> = kept.await;
     kept?;
-    if !app.cache.invalidate(&[Key::DailyStats(day)]).await {
-        tokio::spawn(repeat(app.cache.clone(), day));
+    let old = [Key::DailyStats(day)];
+    if !app.cache.invalidate(&old).await {
+        let cache = app.cache.clone();
+        tokio::spawn(async move { cache::repeat(TTL_OVER, || cache.invalidate(&old)).await });
     }
     Ok(())
-}
-
-/// Has Redis forget what it did not take: after a stall or a lost connection it still has the figures of before, an hour at most.
-async fn repeat(cache: Cache, day: Date) {
-    let trying = async {
-        loop {
-            sleep(PAUSE).await;
-            if cache.invalidate(&[Key::DailyStats(day)]).await {
-                return;
-            }
-        }
-    };
-    let _ = timeout(TTL_OVER, trying).await;
 }
